@@ -1,0 +1,128 @@
+// Package fault is the one error type of Hagane. A fault's kind decides the HTTP status that a
+// client sees and whether a workflow step is tried again; its message is for people and says what
+// to do next. Every package uses it; it imports nothing of the project.
+package fault
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Kind classifies a fault. The zero value is Internal, so that an unclassified error never leaks.
+type Kind int
+
+// The kinds. Only Unavailable is worth trying again without a change.
+const (
+	Internal    Kind = iota // a defect of ours: the user sees no detail
+	Invalid                 // the request cannot be right as it stands
+	NotFound                // no such thing, or none that the caller may see
+	Conflict                // right in itself, but not now
+	Denied                  // the caller may not
+	Unauthentic             // nobody knows who the caller is
+	Unavailable             // a device or service did not answer; try again
+	TooLarge                // the request exceeds a bound
+)
+
+// String returns the kind's lower-case name.
+func (k Kind) String() string {
+	switch k {
+	case Invalid:
+		return "invalid"
+	case NotFound:
+		return "not found"
+	case Conflict:
+		return "conflict"
+	case Denied:
+		return "denied"
+	case Unauthentic:
+		return "unauthenticated"
+	case Unavailable:
+		return "unavailable"
+	case TooLarge:
+		return "too large"
+	case Internal:
+	}
+	return "internal"
+}
+
+// Error is a fault: its kind, what went wrong in words for people, the request field at fault
+// where there is one, and the cause.
+type Error struct {
+	Kind  Kind
+	Doing string // what we were doing, or what is wrong; lower case, says what to do next
+	Field string // the request's field, for Invalid
+	Err   error  // the cause; may be nil
+}
+
+// E makes a fault of the given kind. err may be nil.
+func E(kind Kind, doing string, err error) error {
+	return &Error{Kind: kind, Doing: doing, Err: err}
+}
+
+// Errorf makes a fault of the given kind with a formatted message and no cause.
+func Errorf(kind Kind, format string, args ...any) error {
+	return &Error{Kind: kind, Doing: fmt.Sprintf(format, args...)}
+}
+
+// Field makes an Invalid fault that names the request field at fault.
+func Field(field, format string, args ...any) error {
+	return &Error{Kind: Invalid, Field: field, Doing: fmt.Sprintf(format, args...)}
+}
+
+// Wrap adds what we were doing to err and keeps its kind. It returns nil for a nil err.
+func Wrap(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &Error{Kind: KindOf(err), Doing: doing, Err: err}
+}
+
+// Error returns the whole chain, for operators.
+func (e *Error) Error() string {
+	if e.Err == nil {
+		return e.Doing
+	}
+	return e.Doing + ": " + e.Err.Error()
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// KindOf returns the kind of the first fault in err's chain; Internal when there is none.
+func KindOf(err error) Kind {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Kind
+	}
+	return Internal
+}
+
+// Is reports whether err is of the given kind.
+func Is(err error, kind Kind) bool { return err != nil && KindOf(err) == kind }
+
+// FieldOf returns the request field at fault, or "".
+func FieldOf(err error) string {
+	for e := (*Error)(nil); errors.As(err, &e); err = e.Err {
+		if e.Field != "" {
+			return e.Field
+		}
+	}
+	return ""
+}
+
+// Message returns what a user may see: the words of the faults in the chain, without the text of
+// foreign errors below them. An Internal error yields a fixed sentence.
+func Message(err error) string {
+	if KindOf(err) == Internal {
+		return "an internal error; the operator finds it in the log by the request id"
+	}
+	var words []string
+	for e := (*Error)(nil); errors.As(err, &e); err = e.Err {
+		words = append(words, e.Doing)
+		if e.Err == nil {
+			break
+		}
+	}
+	return strings.Join(words, ": ")
+}
