@@ -1,0 +1,211 @@
+package vswitch
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+
+	"github.com/hagane-cloud/hagane/fault"
+)
+
+// State is a port as the control API shows it.
+type State struct {
+	Name string `json:"name"`
+	Config
+	Up       bool     `json:"up"`
+	Uplink   bool     `json:"uplink,omitempty"`
+	Counters Counters `json:"counters"`
+}
+
+// Uplinked is the protocol name to which POST /uplink/{vlan} switches the connection.
+const Uplinked = "ethernet"
+
+// Control serves the switch's control API:
+//
+//	GET  /ports          all ports
+//	GET  /ports/{name}   one port
+//	PUT  /ports/{name}   sets what a port carries (Config) and answers with the port
+//	POST /uplink/{vlan}  turns the connection into an Ethernet cable in that VLAN (QEMU's framing)
+//
+// Connections that became uplinks end with ctx; Wait waits for them.
+type Control struct {
+	ctx   context.Context
+	owner *Switch
+	log   *slog.Logger
+	mux   *http.ServeMux
+	wait  sync.WaitGroup
+}
+
+// NewControl returns the control API of s. ctx bounds the life of uplinks, which outlive their requests.
+func NewControl(ctx context.Context, s *Switch, log *slog.Logger) *Control {
+	c := &Control{ctx: ctx, owner: s, log: log, mux: http.NewServeMux()}
+	c.mux.HandleFunc("GET /ports", c.list)
+	c.mux.HandleFunc("GET /ports/{name}", c.show)
+	c.mux.HandleFunc("PUT /ports/{name}", c.set)
+	c.mux.HandleFunc("POST /uplink/{vlan}", c.uplink)
+	return c
+}
+
+// ServeHTTP answers a request.
+func (c *Control) ServeHTTP(w http.ResponseWriter, r *http.Request) { c.mux.ServeHTTP(w, r) }
+
+// Wait returns when all uplinks have ended; the owner ends ctx first.
+func (c *Control) Wait() { c.wait.Wait() }
+
+func (p *Port) state() State {
+	return State{Name: p.name, Config: p.Config(), Up: p.Up(), Uplink: p.uplink, Counters: p.Counters()}
+}
+
+func (c *Control) list(w http.ResponseWriter, _ *http.Request) {
+	var body struct {
+		Ports []State `json:"ports"`
+	}
+	body.Ports = []State{}
+	for _, p := range c.owner.Ports() {
+		body.Ports = append(body.Ports, p.state())
+	}
+	answer(w, body)
+}
+
+func (c *Control) show(w http.ResponseWriter, r *http.Request) {
+	p, err := c.owner.Port(r.PathValue("name"))
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	answer(w, p.state())
+}
+
+func (c *Control) set(w http.ResponseWriter, r *http.Request) {
+	p, err := c.owner.Port(r.PathValue("name"))
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	var want Config
+	body := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10))
+	body.DisallowUnknownFields()
+	if err := body.Decode(&want); err != nil {
+		refuse(w, fault.Errorf(fault.Invalid, "read the port's configuration: %v", err))
+		return
+	}
+	if err := p.SetConfig(want); err != nil {
+		refuse(w, err)
+		return
+	}
+	c.log.Info("port configured", "port", p.name, "access", want.Access, "tagged", want.Tagged)
+	answer(w, p.state())
+}
+
+func (c *Control) uplink(w http.ResponseWriter, r *http.Request) {
+	vlan, err := strconv.Atoi(r.PathValue("vlan"))
+	if err != nil {
+		refuse(w, fault.Field("vlan", "%q is no VLAN", r.PathValue("vlan")))
+		return
+	}
+	if err := checkVLAN(vlan); err != nil {
+		refuse(w, err)
+		return
+	}
+	hijacker, ok := w.(http.Hijacker)
+	if !ok {
+		refuse(w, fault.Errorf(fault.Invalid, "this connection can not become a cable"))
+		return
+	}
+	conn, buffered, err := hijacker.Hijack()
+	if err != nil {
+		refuse(w, fault.E(fault.Internal, "take over the connection", err))
+		return
+	}
+	c.wait.Add(1)
+	defer c.wait.Done()
+	if err := c.carry(conn, buffered, vlan); err != nil {
+		c.log.Warn("uplink ended", "vlan", vlan, "err", err)
+	}
+}
+
+func (c *Control) carry(conn net.Conn, buffered *bufio.ReadWriter, vlan int) error {
+	defer func() { _ = conn.Close() }()
+	_, err := fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", Uplinked)
+	if err != nil {
+		return err
+	}
+	port, err := c.owner.AddUplink(vlan)
+	if err != nil {
+		return err
+	}
+	defer c.owner.RemovePort(port)
+	c.log.Info("uplink plugged in", "port", port.name, "vlan", vlan)
+	return port.Carry(c.ctx, &resumed{Conn: conn, rest: buffered.Reader})
+}
+
+// resumed is a connection of which a few bytes were read ahead.
+type resumed struct {
+	net.Conn
+	rest *bufio.Reader
+}
+
+// Read returns what was read ahead first.
+func (r *resumed) Read(b []byte) (int, error) {
+	if r.rest != nil && r.rest.Buffered() > 0 {
+		return io.LimitReader(r.rest, int64(r.rest.Buffered())).Read(b)
+	}
+	r.rest = nil
+	return r.Conn.Read(b)
+}
+
+func answer(w http.ResponseWriter, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(body)
+}
+
+// refuse answers with a fault: {"error": …, "field": …}.
+func refuse(w http.ResponseWriter, err error) {
+	status := http.StatusInternalServerError
+	switch fault.KindOf(err) {
+	case fault.Invalid:
+		status = http.StatusBadRequest
+	case fault.NotFound:
+		status = http.StatusNotFound
+	case fault.Conflict:
+		status = http.StatusConflict
+	case fault.Internal, fault.Denied, fault.Unauthentic, fault.Unavailable, fault.TooLarge:
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(struct {
+		Error string `json:"error"`
+		Field string `json:"field,omitempty"`
+	}{fault.Message(err), fault.FieldOf(err)})
+}
+
+// Serve answers the control API on l until ctx ends, announces the switch to its neighbours every
+// interval of the announcements, and returns when all of it has ended.
+func (s *Switch) Serve(ctx context.Context, l net.Listener, log *slog.Logger) error {
+	control := NewControl(ctx, s, log)
+	server := &http.Server{Handler: control, ReadHeaderTimeout: announceEvery}
+	announced := make(chan struct{})
+	go func() {
+		defer close(announced)
+		s.announceUntil(ctx)
+	}()
+	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
+	defer stop()
+	err := server.Serve(l)
+	control.Wait()
+	if ctx.Err() != nil && errors.Is(err, http.ErrServerClosed) {
+		err = nil
+	}
+	if err == nil {
+		<-announced
+	}
+	return err
+}

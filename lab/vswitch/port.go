@@ -1,0 +1,211 @@
+package vswitch
+
+import (
+	"slices"
+	"sync/atomic"
+
+	"github.com/hagane-cloud/hagane/fault"
+	"github.com/hagane-cloud/hagane/lab/ether"
+)
+
+// Config is what a port carries. The zero value isolates it.
+type Config struct {
+	Access int   `json:"access"`           // VLAN of untagged frames; 0: none pass
+	Tagged []int `json:"tagged,omitempty"` // VLANs of tagged frames
+}
+
+// Check returns an Invalid fault for numbers that are no VLANs or for one that is given twice.
+func (c Config) Check() error {
+	if c.Access != 0 {
+		if err := checkVLAN(c.Access); err != nil {
+			return err
+		}
+	}
+	for i, vlan := range c.Tagged {
+		if err := checkVLAN(vlan); err != nil {
+			return err
+		}
+		if vlan == c.Access || slices.Contains(c.Tagged[:i], vlan) {
+			return fault.Field("tagged", "VLAN %d is given twice", vlan)
+		}
+	}
+	return nil
+}
+
+func (c Config) vlans() []int {
+	if c.Access == 0 {
+		return c.Tagged
+	}
+	return append([]int{c.Access}, c.Tagged...)
+}
+
+func (c Config) carries(vlan int) bool { return vlan == c.Access || slices.Contains(c.Tagged, vlan) }
+
+// Counters count a port's frames since the switch started.
+type Counters struct {
+	In      uint64 `json:"in"`      // frames that came in
+	Out     uint64 `json:"out"`     // frames that went out
+	Blocked uint64 `json:"blocked"` // came in, but the port does not carry their VLAN
+	Dropped uint64 `json:"dropped"` // were to go out, but the receiver was too slow
+}
+
+// Port is one socket of the switch. It is up while something is plugged in.
+type Port struct {
+	owner  *Switch
+	name   string
+	uplink bool
+
+	config Config     // guarded by owner.mu
+	sink   ether.Sink // guarded by owner.mu; nil: no link
+
+	in, out, blocked, dropped atomic.Uint64
+}
+
+// Name returns the port's name.
+func (p *Port) Name() string { return p.name }
+
+// Config returns what the port carries.
+func (p *Port) Config() Config {
+	p.owner.mu.RLock()
+	defer p.owner.mu.RUnlock()
+	return Config{Access: p.config.Access, Tagged: slices.Clone(p.config.Tagged)}
+}
+
+// Up reports whether something is plugged in.
+func (p *Port) Up() bool {
+	p.owner.mu.RLock()
+	defer p.owner.mu.RUnlock()
+	return p.sink != nil
+}
+
+// Counters returns the port's counters.
+func (p *Port) Counters() Counters {
+	return Counters{In: p.in.Load(), Out: p.out.Load(), Blocked: p.blocked.Load(), Dropped: p.dropped.Load()}
+}
+
+// SetConfig changes what the port carries; it is in force when SetConfig returns.
+func (p *Port) SetConfig(c Config) error {
+	if err := c.Check(); err != nil {
+		return err
+	}
+	c.Tagged = slices.Clone(c.Tagged)
+	slices.Sort(c.Tagged)
+	p.owner.mu.Lock()
+	defer p.owner.mu.Unlock()
+	if p.sink != nil {
+		p.owner.leave(p)
+	}
+	p.config = c
+	if p.sink != nil {
+		p.owner.join(p)
+	}
+	return nil
+}
+
+// Plug brings the link up: frames for the port go to sink, and the neighbour hears LLDP at once. The
+// owner of the cable hands frames from it to Input. What was plugged in before is unplugged.
+func (p *Port) Plug(sink ether.Sink) {
+	p.owner.mu.Lock()
+	if p.sink != nil {
+		p.owner.leave(p)
+	}
+	p.sink = sink
+	p.owner.join(p)
+	p.owner.mu.Unlock()
+	p.announce()
+}
+
+// Unplug takes the link down.
+func (p *Port) Unplug() {
+	p.owner.mu.Lock()
+	defer p.owner.mu.Unlock()
+	if p.sink != nil {
+		p.owner.leave(p)
+		p.sink = nil
+	}
+}
+
+// Deliver makes a port the Sink of the cable that is plugged into it: it is Input.
+func (p *Port) Deliver(frame []byte) bool {
+	p.Input(frame)
+	return true
+}
+
+// Input takes a frame that came in on the port and forwards it. The frame must not change afterwards.
+func (p *Port) Input(frame []byte) {
+	p.in.Add(1)
+	if len(frame) < ether.HeaderLen || len(frame) > ether.MaxFrame || ether.Dst(frame).LinkLocal() {
+		p.blocked.Add(1)
+		return
+	}
+	s := p.owner
+	s.mu.RLock()
+	up, config := p.sink != nil, p.config
+	s.mu.RUnlock()
+	vlan, tagged := ether.VLAN(frame)
+	switch {
+	case !tagged || vlan == 0:
+		vlan = config.Access
+	case !slices.Contains(config.Tagged, vlan):
+		vlan = 0
+	}
+	if !up || vlan == 0 {
+		p.blocked.Add(1)
+		return
+	}
+	if tagged {
+		frame = ether.Untag(frame)
+	}
+	s.learn(station{vlan, ether.Src(frame)}, p)
+	p.forward(vlan, frame)
+}
+
+// forward sends an untagged frame of a VLAN to the port where its destination is, or to all others.
+func (p *Port) forward(vlan int, frame []byte) {
+	dst := ether.Dst(frame)
+	s := p.owner
+	s.mu.RLock()
+	to := s.table[station{vlan, dst}]
+	flood := s.members[vlan]
+	s.mu.RUnlock()
+	if to != nil && !dst.Multicast() {
+		if to != p {
+			to.output(vlan, frame)
+		}
+		return
+	}
+	for _, m := range flood {
+		if m != p {
+			m.output(vlan, frame)
+		}
+	}
+}
+
+// output sends an untagged frame out of the port in the form in which the port carries its VLAN. A frame
+// that raced with a change of the port's VLANs is dropped here; only what is on the cable already arrives.
+func (p *Port) output(vlan int, frame []byte) {
+	p.owner.mu.RLock()
+	sink, config := p.sink, p.config
+	p.owner.mu.RUnlock()
+	if sink == nil || !config.carries(vlan) {
+		return
+	}
+	if vlan != config.Access {
+		frame = ether.Tag(frame, vlan)
+	}
+	if sink.Deliver(frame) {
+		p.out.Add(1)
+	} else {
+		p.dropped.Add(1)
+	}
+}
+
+func (p *Port) announce() {
+	p.owner.mu.RLock()
+	sink := p.sink
+	p.owner.mu.RUnlock()
+	if sink == nil || p.uplink {
+		return
+	}
+	sink.Deliver(ether.LLDP(p.owner.mac, ether.Neighbour{Chassis: p.owner.name, Port: p.name, System: p.owner.name}))
+}
