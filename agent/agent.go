@@ -1,0 +1,98 @@
+// Package agent is what runs in the ramdisk on a server: it claims the run that the server was
+// booted for, carries out the cloud's orders (inspect, erase, write an image, write a config drive,
+// shut down) one at a time while it reports progress, and ends with the machine restarted or
+// powered off. It owns no hardware: it works on a Machine, which is the real one in the ramdisk
+// (package agent/host) and a simulated one in the lab. cmd/hagane-agent and the lab call it.
+package agent
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/hagane-cloud/hagane/agent/protocol"
+)
+
+// Config is what an agent needs to run.
+type Config struct {
+	API     string       // the cloud's base URL, such as http://198.18.0.1/agent/v1
+	Secret  string       // the single-use claim
+	HTTP    *http.Client // nil: one of its own; its Timeout must be zero, the agent bounds each call itself
+	Machine Machine      // what to work on
+	Log     *slog.Logger // nil: nowhere; what is logged is also kept to be sent home on failure
+	Version string       // of the agent, told in the claim
+
+	// ClaimWithin bounds the time in which the claim must be answered; 0 is 15 minutes.
+	ClaimWithin time.Duration
+	// Stall is how long an image's stream may be silent before it counts as broken; 0 is one minute.
+	Stall time.Duration
+	// Pause is the first pause between two tries of a call, doubled with jitter up to 16 times as
+	// long; 0 is one second. An image is asked for again after the same pause.
+	Pause time.Duration
+}
+
+// Machine is the machine that the agent runs on.
+type Machine interface {
+	// Inventory reads what the machine consists of. It is quick: it waits for no neighbour.
+	Inventory(ctx context.Context) (protocol.Inventory, error)
+	// Disks opens every disk that an operating system could be written to, sorted by name; the
+	// caller closes them. Disks that can not be written to are not among them.
+	Disks(ctx context.Context) ([]Disk, error)
+	// Restart starts the machine anew. On a real machine it does not return.
+	Restart(ctx context.Context) error
+	// PowerOff switches the machine off. On a real machine it does not return.
+	PowerOff(ctx context.Context) error
+}
+
+// Neighbourly is a machine that hears its neighbours' LLDP.
+type Neighbourly interface {
+	// Neighbours waits a bounded time for the neighbours of all NICs with a link and returns those
+	// heard, by NIC name.
+	Neighbours(ctx context.Context) (map[string]*protocol.LLDP, error)
+}
+
+// KernelLogger is a machine whose kernel has a log worth sending home after a failure.
+type KernelLogger interface {
+	KernelLog(ctx context.Context) []byte
+}
+
+// Disk is one disk. Reads and writes may begin anywhere and be of any length within the disk; they
+// reach the device (or a cache that Sync empties) and never see a stale cache after an erase.
+// Different parts of a disk may be read and written at the same time.
+type Disk interface {
+	io.ReaderAt
+	io.WriterAt
+	io.Closer
+	// Info says what the disk is.
+	Info() DiskInfo
+	// Sync returns when all that was written is on the medium.
+	Sync(ctx context.Context) error
+	// Reread makes the machine read the partition table again. It does nothing where there is none.
+	Reread(ctx context.Context) error
+}
+
+// DiskInfo is what is known about a disk.
+type DiskInfo struct {
+	protocol.Disk
+	SectorBytes int // logical sector: 512 or 4096; 0 means 512
+}
+
+// Discarder is a disk that can forget a range quickly. What the range reads as afterwards is not
+// relied upon: the agent reads it back.
+type Discarder interface {
+	Discard(ctx context.Context, offset, length int64) error
+}
+
+// Eraser is a disk with erase methods of its own.
+type Eraser interface {
+	// EraseMethods returns the methods that the disk offers, the best first.
+	EraseMethods(ctx context.Context) []EraseMethod
+}
+
+// EraseMethod is one way in which a disk erases itself.
+type EraseMethod struct {
+	Name  string // as recorded in protocol.Erased.Method, such as nvme-format
+	Erase func(ctx context.Context) error
+}

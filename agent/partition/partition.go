@@ -1,0 +1,179 @@
+// Package partition reads the partition tables that images bring with them (GPT and MBR), fits
+// them to the disk that they were written to, and adds a partition at the end of the disk. It
+// exists so that the agent needs no partitioning tool in its ramdisk; only the agent and the lab's
+// machines use it.
+package partition
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+
+	"github.com/hagane-cloud/hagane/fault"
+)
+
+// Kind is the kind of a partition table.
+type Kind string
+
+// The kinds of tables.
+const (
+	None Kind = ""
+	GPT  Kind = "gpt"
+	MBR  Kind = "mbr"
+)
+
+// align is where partitions begin: a multiple of this many bytes suits every disk and RAID.
+const align = 1 << 20
+
+// Partition is one entry of a table.
+type Partition struct {
+	Number int   // from 1, as the operating system counts
+	Offset int64 // in bytes
+	Bytes  int64
+	Name   string // GPT only
+	slot   int    // index of the entry; -1 where it can not be changed (MBR logical partitions)
+}
+
+// Table is a partition table as read from a disk.
+type Table struct {
+	Kind       Kind
+	Partitions []Partition // in the order of their entries
+
+	size   int64
+	sector int64
+	first  []byte // sector 0
+	header gptHeader
+	array  []byte // GPT entries
+}
+
+// Disk is what a table is written to.
+type Disk interface {
+	io.ReaderAt
+	io.WriterAt
+}
+
+// Read reads the table of a disk of size bytes with sectors of the given size (0 means 512). A
+// disk without a table yields a Table of kind None; a damaged table is an Invalid fault.
+func Read(disk io.ReaderAt, size int64, sector int) (*Table, error) {
+	if sector == 0 {
+		sector = 512
+	}
+	t := &Table{size: size, sector: int64(sector)}
+	t.first = make([]byte, sector)
+	if size < 4*t.sector {
+		return t, nil
+	}
+	if _, err := disk.ReadAt(t.first, 0); err != nil {
+		return nil, fault.E(fault.Unavailable, "reading the partition table", err)
+	}
+	second := make([]byte, sector)
+	if _, err := disk.ReadAt(second, t.sector); err != nil {
+		return nil, fault.E(fault.Unavailable, "reading the partition table", err)
+	}
+	switch {
+	case bytes.HasPrefix(second, gptSignature):
+		t.Kind = GPT
+		return t, t.readGPT(disk, second)
+	case hasProtective(t.first):
+		return nil, t.misplacedGPT(disk)
+	case isMBR(t.first, size/t.sector):
+		t.Kind = MBR
+		return t, t.readMBR(disk)
+	}
+	return t, nil
+}
+
+// misplacedGPT says why a disk that promises a GPT has none where it belongs.
+func (t *Table) misplacedGPT(disk io.ReaderAt) error {
+	for _, sector := range []int64{512, 4096} {
+		b := make([]byte, len(gptSignature))
+		if _, err := disk.ReadAt(b, sector); err == nil && bytes.Equal(b, gptSignature) {
+			return fault.Errorf(fault.Invalid,
+				"the image's partition table is made for %d-byte sectors, and the disk has %d-byte sectors: use an image made for them", sector, t.sector)
+		}
+	}
+	return fault.Errorf(fault.Invalid, "the partition table is damaged: it promises a GPT and has none")
+}
+
+// Settle fits the table to the disk: a GPT's backup moves to the end of the disk, so that the
+// space behind the image can be used. Other tables stay as they are.
+func (t *Table) Settle(disk Disk) error {
+	if t.Kind != GPT {
+		return nil
+	}
+	return t.writeGPT(disk)
+}
+
+// Room returns where a new partition of at least the given size would lie: aligned, and as close
+// to the end of the disk as possible, so that the last partition of the image can still grow.
+func (t *Table) Room(length int64) (Partition, error) {
+	var end int64
+	slot := -1
+	switch t.Kind {
+	case GPT:
+		end, slot = (t.lastUsable()+1)*t.sector, t.freeGPT()
+	case MBR:
+		end, slot = min(t.size, mbrLimit*t.sector), t.freeMBR()
+	case None:
+		return Partition{}, fault.Errorf(fault.Invalid, "the image has no partition table, so nothing can be put behind it: use a partitioned image")
+	}
+	if slot < 0 {
+		return Partition{}, fault.Errorf(fault.Invalid, "the %s partition table has no free entry", t.Kind)
+	}
+	length = (length + t.sector - 1) / t.sector * t.sector
+	offset := (end - length) / align * align
+	for _, p := range t.Partitions {
+		if p.Offset+p.Bytes > offset {
+			return Partition{}, fault.Errorf(fault.Invalid,
+				"no room for %d bytes behind partition %d: the disk of %d bytes is too small for the image and a config drive", length, p.Number, t.size)
+		}
+	}
+	return Partition{Number: slot + 1, Offset: offset, Bytes: length, slot: slot}, nil
+}
+
+// Remove takes a partition out of the table in memory; the next Add writes it.
+func (t *Table) Remove(p Partition) error {
+	if p.slot < 0 {
+		return fault.Errorf(fault.Invalid, "partition %d is a logical one and can not be replaced", p.Number)
+	}
+	switch t.Kind {
+	case GPT:
+		clear(t.entry(p.slot))
+	case MBR:
+		clear(mbrEntry(t.first, p.slot))
+	case None:
+	}
+	kept := t.Partitions[:0]
+	for _, q := range t.Partitions {
+		if q.Number != p.Number {
+			kept = append(kept, q)
+		}
+	}
+	t.Partitions = kept
+	return nil
+}
+
+// Add enters a partition that Room returned and writes the table.
+func (t *Table) Add(disk Disk, p Partition, name string) error {
+	p.Name = name
+	t.Partitions = append(t.Partitions, p)
+	switch t.Kind {
+	case GPT:
+		if err := t.setGPT(p); err != nil {
+			return err
+		}
+		return t.writeGPT(disk)
+	case MBR:
+		t.setMBR(p)
+		return write(disk, t.first, 0)
+	case None:
+	}
+	return fault.Errorf(fault.Invalid, "there is no partition table to add to")
+}
+
+func write(disk io.WriterAt, b []byte, offset int64) error {
+	if _, err := disk.WriteAt(b, offset); err != nil {
+		return fault.E(fault.Unavailable, fmt.Sprintf("writing the partition table at byte %d", offset), err)
+	}
+	return nil
+}
