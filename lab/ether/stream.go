@@ -68,7 +68,7 @@ func (r *Reader) fill(n int) error {
 	return nil
 }
 
-// Writer is a Sink that writes frames to a byte stream from a queue.
+// Writer is a Sink with a queue, from which it feeds a byte stream (Run) or another Sink (Pump).
 type Writer struct {
 	queue   chan []byte
 	stop    chan struct{}
@@ -76,7 +76,7 @@ type Writer struct {
 	stalled atomic.Bool
 }
 
-// NewWriter returns a Writer that holds back up to depth frames. Its Run does the writing.
+// NewWriter returns a Writer that holds back up to depth frames. Run or Pump empties it.
 func NewWriter(depth int) *Writer {
 	return &Writer{queue: make(chan []byte, depth), stop: make(chan struct{})}
 }
@@ -149,7 +149,21 @@ func (w *Writer) Run(dst io.Writer) error {
 	}
 }
 
-// Close ends Run and refuses further frames. Frames still queued are lost.
+// Pump hands queued frames to dst until Close is called. It takes the frames off the sender's
+// goroutine, so that an answer to a frame never runs under the locks of its sender.
+func (w *Writer) Pump(dst Sink) {
+	for {
+		select {
+		case frame := <-w.queue:
+			dst.Deliver(frame)
+			w.stalled.Store(false)
+		case <-w.stop:
+			return
+		}
+	}
+}
+
+// Close ends Run and Pump and refuses further frames. Frames still queued are lost.
 func (w *Writer) Close() { w.once.Do(func() { close(w.stop) }) }
 
 func put(out *bufio.Writer, frame []byte) error {
