@@ -134,17 +134,18 @@ func (c *Control) uplink(w http.ResponseWriter, r *http.Request) {
 
 func (c *Control) carry(conn net.Conn, buffered *bufio.ReadWriter, vlan int) error {
 	defer func() { _ = conn.Close() }()
-	_, err := fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", Uplinked)
-	if err != nil {
-		return err
-	}
 	port, err := c.owner.AddUplink(vlan)
 	if err != nil {
 		return err
 	}
 	defer c.owner.RemovePort(port)
+	cable := port.Connect() // before the answer: the caller misses no frame from then on
+	_, err = fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", Uplinked)
+	if err != nil {
+		return err
+	}
 	c.log.Info("uplink plugged in", "port", port.name, "vlan", vlan)
-	return port.Carry(c.ctx, &resumed{Conn: conn, rest: buffered.Reader})
+	return cable.Carry(c.ctx, &resumed{Conn: conn, rest: buffered.Reader})
 }
 
 // resumed is a connection of which a few bytes were read ahead.
