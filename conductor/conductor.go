@@ -1,0 +1,179 @@
+// Package conductor is the process side of durable work: it takes jobs off the queue and ticks their
+// runs, keeps its leases alive, adopts the runs of dead conductors, and runs the reconcilers
+// that keep observed facts fresh. Only a conductor touches hardware.
+package conductor
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/hagane-cloud/hagane/db"
+	"github.com/hagane-cloud/hagane/fault"
+	"github.com/hagane-cloud/hagane/workflow"
+)
+
+// Options say how a conductor works.
+type Options struct {
+	ID      workflow.Holder // unique to this process start
+	Workers int             // runs ticked at the same time
+	Poll    time.Duration   // how often an SQLite queue is asked for due jobs
+	Roles   string          // of the process, for people
+	// Alone says that no other process uses the database: leases left by a dead predecessor end at once.
+	Alone bool
+	Log   *slog.Logger
+}
+
+// Conductor drives runs and reconcilers until its context ends.
+type Conductor struct {
+	db      *db.DB
+	engine  *workflow.Engine
+	o       Options
+	loops   []loop
+	renewed atomic.Int64 // nanoseconds from begin to the last good renewal
+	begin   time.Time
+	turns   atomic.Pointer[scope]
+}
+
+// scope is what all turns in hand live in.
+type scope struct {
+	context.Context
+	end context.CancelCauseFunc
+}
+
+func newScope() *scope {
+	ctx, end := context.WithCancelCause(context.Background())
+	return &scope{ctx, end}
+}
+
+type loop struct {
+	name  string
+	every time.Duration
+	once  func(ctx context.Context) error
+}
+
+// New makes a conductor for the engine's runs.
+func New(d *db.DB, e *workflow.Engine, o Options) *Conductor {
+	c := &Conductor{db: d, engine: e, o: o, begin: time.Now()}
+	c.turns.Store(newScope())
+	return c
+}
+
+// Every adds a reconciler: a function without input that may run at any time and any number of times.
+func (c *Conductor) Every(name string, d time.Duration, once func(ctx context.Context) error) {
+	c.loops = append(c.loops, loop{name, d, once})
+}
+
+// Look ticks one run; it is what the queue calls.
+func (c *Conductor) Look(ctx context.Context, id workflow.RunID) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	// A turn ends with the leases of this process, whatever it is doing.
+	turns := c.turns.Load()
+	stop := context.AfterFunc(turns, func() { cancel(context.Cause(turns)) })
+	defer stop()
+	return c.engine.Tick(ctx, id, c.o.ID)
+}
+
+// Run works until ctx ends, then lets the turns in hand finish their step for up to grace.
+func (c *Conductor) Run(ctx context.Context, q workflow.Queue, grace time.Duration) error {
+	if c.o.Alone {
+		if err := c.engine.Evict(ctx); err != nil {
+			return err
+		}
+	}
+	if err := c.register(ctx); err != nil {
+		return err
+	}
+	if err := q.Start(context.WithoutCancel(ctx)); err != nil {
+		return fault.E(fault.Unavailable, "starting the job queue", err)
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	// Leases are kept alive until the last turn has ended, not only until we are told to stop.
+	renewing, stopRenewing := context.WithCancel(context.WithoutCancel(ctx))
+	var renewal errgroup.Group
+	renewal.Go(func() error { c.renew(renewing); return nil })
+	g.Go(func() error { return c.repeat(gctx, loop{"adopt runs", 2 * time.Second, c.adopt}) })
+	for _, l := range c.loops {
+		g.Go(func() error { return c.repeat(gctx, l) })
+	}
+	err := g.Wait()
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	defer context.AfterFunc(stop, func() { c.turns.Load().end(errors.New("the conductor stops")) })()
+	if stopErr := q.Stop(stop); stopErr != nil {
+		c.o.Log.Warn("turns were broken off; they continue at the next start", "error", stopErr)
+	}
+	stopRenewing()
+	_ = renewal.Wait()
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func (c *Conductor) register(ctx context.Context) error {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return c.db.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+		_, err := tx.NewRaw(`INSERT INTO conductor (id, host, roles, started_at, seen) VALUES (?, ?, ?, ?, `+c.db.NowMillis()+`)`,
+			c.o.ID, host, c.o.Roles, db.Now()).Exec(ctx)
+		return err
+	})
+}
+
+// renew keeps the leases alive; when it fails for as long as a lease lives, the turns are broken off,
+// because somebody else may be at work by now.
+func (c *Conductor) renew(ctx context.Context) {
+	t := time.NewTicker(workflow.LeaseTime / 3)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		try, cancel := context.WithTimeout(ctx, workflow.LeaseTime/3)
+		err := c.engine.Renew(try, c.o.ID)
+		cancel()
+		if err == nil {
+			c.renewed.Store(int64(time.Since(c.begin)))
+			continue
+		}
+		c.o.Log.Warn("renewing the leases", "error", err)
+		if time.Since(c.begin)-time.Duration(c.renewed.Load()) > workflow.LeaseTime*3/4 {
+			c.turns.Swap(newScope()).end(workflow.ErrLost)
+		}
+	}
+}
+
+func (c *Conductor) adopt(ctx context.Context) error {
+	n, err := c.engine.Adopt(ctx)
+	if n > 0 {
+		c.o.Log.Info("took over runs that nobody was at work on", "runs", n)
+	}
+	return err
+}
+
+// repeat runs a loop until ctx ends. A failure is logged and tried again at the next beat.
+func (c *Conductor) repeat(ctx context.Context, l loop) error {
+	t := time.NewTicker(l.every)
+	defer t.Stop()
+	for {
+		if err := l.once(ctx); err != nil && ctx.Err() == nil {
+			c.o.Log.Warn(l.name, "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+	}
+}

@@ -1,0 +1,198 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/hagane-cloud/hagane/agent/protocol"
+	"github.com/hagane-cloud/hagane/bmc"
+	"github.com/hagane-cloud/hagane/fault"
+	"github.com/hagane-cloud/hagane/workflow"
+)
+
+// The cloud's own networks that a node is plugged into while the agent is at work.
+const (
+	Provisioning   = "provisioning"
+	CleaningNet    = "cleaning"
+	isolatedVLAN   = 0
+	heartbeatLimit = 3 * time.Minute // silence after which an agent counts as lost
+)
+
+// joinProvisioning plugs the boot port into the provisioning network and isolates the others.
+func joinProvisioning(ctx context.Context, j *Job) error { return j.join(ctx, Provisioning) }
+
+// joinCleaning does the same with the cleaning network: a machine that may still run a tenant's
+// firmware or disk never meets one that is being provisioned.
+func joinCleaning(ctx context.Context, j *Job) error { return j.join(ctx, CleaningNet) }
+
+func (j *Job) join(ctx context.Context, network string) error {
+	if j.imaginary() {
+		return nil
+	}
+	boot, err := j.pxePort()
+	if err != nil {
+		return err
+	}
+	vlan, err := j.Network.SystemVLAN(ctx, network)
+	if err != nil {
+		return err
+	}
+	return j.place(ctx, func(p *Port) int {
+		if p.ID == boot.ID {
+			return vlan
+		}
+		return isolatedVLAN
+	})
+}
+
+// leaveNetworks isolates every port. The power is cut first: a machine that loses its network while
+// it runs may do anything.
+func leaveNetworks(ctx context.Context, j *Job) error {
+	if err := powerOff(ctx, j); err != nil {
+		return err
+	}
+	return j.place(ctx, func(*Port) int { return isolatedVLAN })
+}
+
+// bootAgent lets the node boot the agent's ramdisk over the network. The node was off before.
+func bootAgent(ctx context.Context, j *Job) error {
+	if j.imaginary() {
+		return j.reach(ctx, bmc.On, bmc.PowerOn, nil)
+	}
+	if err := j.wantAgent(ctx); err != nil {
+		return err
+	}
+	return j.reach(ctx, bmc.On, bmc.PowerOn, j.bootOver)
+}
+
+// bootOver makes the next boot go over the network.
+func (j *Job) bootOver(ctx context.Context, d bmc.Driver) error {
+	err := d.SetBoot(ctx, bmc.Boot{Device: bmc.PXE, Mode: j.Node.BootMode})
+	return fault.Wrap("setting the boot device to the network", err)
+}
+
+// rebootAfter is how long a node that was told to boot over the network may be silent before it is
+// told again: firmware forgets boot overrides, and PXE gives up after a lost packet.
+const rebootAfter = 5 * time.Minute
+
+// heardFromAgent waits for the agent to claim the run.
+func heardFromAgent(ctx context.Context, j *Job) error {
+	if j.imaginary() {
+		return nil
+	}
+	a, err := agentOf(ctx, j.DB.Read(), j.Node.ID)
+	if err != nil {
+		return err
+	}
+	if a != nil && a.RunID == j.Run.ID && a.Token != "" {
+		return nil
+	}
+	// The waiting's polls come at a fixed rhythm, so their count tells when the time is up even across restarts.
+	waited := time.Since(j.Run.StepAt)
+	if j.Run.Attempt > 0 && j.Run.Attempt%int64(rebootAfter/hearPoll) == 0 && waited > rebootAfter {
+		d, err := j.BMC(ctx)
+		if err != nil {
+			return err
+		}
+		if err := j.bootOver(ctx, d); err != nil {
+			return err
+		}
+		if err := d.SetPower(ctx, bmc.Reset); err != nil {
+			return fault.Wrap("resetting a node whose agent does not call", err)
+		}
+	}
+	return workflow.Polling("the agent to call", hearPoll)
+}
+
+const hearPoll = 15 * time.Second
+
+// order has the agent carry out the run's order of that name, and returns its result once it is done.
+func (j *Job) order(ctx context.Context, name, waitFor string, fill func(*protocol.Order)) (*protocol.Result, error) {
+	id := fmt.Sprintf("%s/%s", j.Run.ID, name)
+	a, err := agentOf(ctx, j.DB.Read(), j.Node.ID)
+	if err != nil {
+		return nil, err
+	}
+	if a == nil || a.RunID != j.Run.ID || a.Token == "" {
+		return nil, workflow.GiveUp(fault.Errorf(fault.Conflict, "the agent is gone"))
+	}
+	if a.OrderID != id {
+		o := &protocol.Order{ID: id}
+		fill(o)
+		if err := j.giveOrder(ctx, o); err != nil {
+			return nil, err
+		}
+		return nil, workflow.Waiting(waitFor)
+	}
+	if a.Done {
+		if a.Error != "" {
+			return nil, workflow.GiveUp(fault.Errorf(fault.Conflict, "the agent reports: %s", a.Error))
+		}
+		return a.Result, nil
+	}
+	if silent := time.Since(a.SeenAt.Time); silent > heartbeatLimit {
+		return nil, workflow.GiveUp(fault.Errorf(fault.Conflict, "the agent has been silent for %s; look at the node's console", silent.Round(time.Second)))
+	}
+	return nil, workflow.Waiting(waitFor)
+}
+
+// takeInventory keeps what the agent found when it claimed.
+func takeInventory(ctx context.Context, j *Job) error {
+	if j.imaginary() {
+		return nil
+	}
+	res, err := j.order(ctx, "inspect", "the agent to look at the hardware", func(o *protocol.Order) { o.Inspect = &protocol.Inspect{} })
+	if err != nil {
+		return err
+	}
+	if res == nil || res.Inventory == nil {
+		return workflow.GiveUp(fault.Errorf(fault.Conflict, "the agent sent no inventory"))
+	}
+	return j.update(ctx, func(n *Node) { n.learn(*res.Inventory) }, "inventory", "properties")
+}
+
+// learn fills the properties that schedulers know from an inventory.
+func (n *Node) learn(inv protocol.Inventory) {
+	const mib, gib = 1 << 20, 1 << 30
+	n.Inventory = &inv
+	props := map[string]string{}
+	for k, v := range n.Properties {
+		props[k] = v
+	}
+	props["cpus"] = fmt.Sprint(max(inv.CPU.Threads, 1))
+	props["cpu_arch"] = inv.Architecture
+	props["memory_mb"] = fmt.Sprint(inv.MemoryBytes / mib)
+	var largest int64
+	for _, d := range inv.Disks {
+		largest = max(largest, d.Bytes)
+	}
+	props["local_gb"] = fmt.Sprint(largest / gib)
+	n.Properties = props
+}
+
+// quietFor is how long the agent is given to power the machine off by itself.
+const quietFor = 30 * time.Second
+
+// shutDown has the agent power the machine off, and cuts the power when it does not.
+func shutDown(ctx context.Context, j *Job) error {
+	if j.imaginary() {
+		return powerOff(ctx, j)
+	}
+	if p, err := j.power(ctx); err != nil || p == bmc.Off {
+		if err != nil {
+			return err
+		}
+		return dismissAgent(ctx, j)
+	}
+	if time.Since(j.Run.StepAt) > quietFor {
+		return powerOff(ctx, j)
+	}
+	if _, err := j.order(ctx, "shutdown/"+j.Run.Step, "", func(o *protocol.Order) { o.Shutdown = &protocol.Shutdown{} }); err != nil && isGone(err) {
+		return powerOff(ctx, j)
+	}
+	return workflow.Polling("the machine to power off", j.soon())
+}
+
+// isGone reports whether an order failed for good, so that the agent can not be relied on.
+func isGone(err error) bool { return fault.Is(err, fault.Conflict) }

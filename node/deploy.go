@@ -1,0 +1,147 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/hagane-cloud/hagane/agent/protocol"
+	"github.com/hagane-cloud/hagane/bmc"
+	"github.com/hagane-cloud/hagane/db"
+	"github.com/hagane-cloud/hagane/fault"
+	"github.com/hagane-cloud/hagane/workflow"
+)
+
+// Deploy lends a chosen node to owner and starts to make it what d says, in the caller's transaction.
+// files are the config drive's.
+func (s *Service) Deploy(ctx context.Context, tx db.Tx, id ID, owner string, d Deployment, files map[string][]byte) error {
+	n, err := get(ctx, tx, id)
+	if err != nil {
+		return err
+	}
+	if n.Owner != owner {
+		return fault.Errorf(fault.Conflict, "the node %s is not lent to %s", n.Name, owner)
+	}
+	raw, err := json.Marshal(files)
+	if err != nil {
+		return err
+	}
+	d.NodeID, d.Files = n.ID, s.Box.Seal(filesPlace(n.ID), raw)
+	if _, err := tx.NewInsert().Model(&d).On("CONFLICT (node_id) DO UPDATE").Set("image_id = EXCLUDED.image_id").Set("image = EXCLUDED.image").
+		Set("links = EXCLUDED.links").Set("files = EXCLUDED.files").Set("written = NULL").Exec(ctx); err != nil {
+		return fault.E(fault.Internal, "recording the deployment", err)
+	}
+	return s.enter(ctx, tx, n, "deploy")
+}
+
+// Undeploy takes a node back from its owner: off, cut from its networks, then cleaned. A deployment under way is aborted first.
+func (s *Service) Undeploy(ctx context.Context, tx db.Tx, id ID) error {
+	n, err := get(ctx, tx, id)
+	if err != nil {
+		return err
+	}
+	return s.enter(ctx, tx, n, "undeploy")
+}
+
+// Abort asks for the run of a node to be given up, in the caller's transaction.
+func (s *Service) Abort(ctx context.Context, tx db.Tx, id ID, why string) error {
+	return s.Engine.Abort(ctx, tx, string(id), why)
+}
+
+func filesPlace(id ID) string { return "node/" + string(id) + "/files" }
+
+func (j *Job) deployment(ctx context.Context) (*Deployment, error) {
+	d := new(Deployment)
+	err := j.DB.Read().NewSelect().Model(d).Where("node_id = ?", j.Node.ID).Scan(ctx)
+	if db.None(err) {
+		return nil, workflow.GiveUp(fault.Errorf(fault.Internal, "nothing is to be deployed on the node"))
+	}
+	if err != nil {
+		return nil, fault.E(fault.Internal, "reading the deployment", err)
+	}
+	return d, nil
+}
+
+// writeImage has the agent stream the image to the root disk.
+func writeImage(ctx context.Context, j *Job) error {
+	if j.imaginary() {
+		return nil
+	}
+	d, err := j.deployment(ctx)
+	if err != nil {
+		return err
+	}
+	res, err := j.order(ctx, "write", "the agent to write the image", func(o *protocol.Order) {
+		o.Write = &protocol.Write{
+			URL: j.AgentAPI(Provisioning) + "/images/" + d.ImageID, SHA512: d.Image.SHA512, Size: d.Image.Size, Root: j.Node.RootHint,
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if res == nil || res.Written == nil || res.Written.SHA512 != d.Image.SHA512 {
+		return workflow.GiveUp(fault.Errorf(fault.Conflict, "the agent did not prove that it wrote the image: %+v", res))
+	}
+	return j.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+		_, err := tx.NewUpdate().Model((*Deployment)(nil)).Set("written = ?", res.Written).Where("node_id = ?", j.Node.ID).Exec(ctx)
+		return err
+	})
+}
+
+// writeConfigDrive has the agent put the tenant's metadata beside the image.
+func writeConfigDrive(ctx context.Context, j *Job) error {
+	if j.imaginary() {
+		return nil
+	}
+	d, err := j.deployment(ctx)
+	if err != nil {
+		return err
+	}
+	raw, err := j.Box.Open(filesPlace(j.Node.ID), d.Files)
+	if err != nil {
+		return err
+	}
+	var files map[string][]byte
+	if err := json.Unmarshal(raw, &files); err != nil {
+		return fault.E(fault.Internal, "reading the config drive's files", err)
+	}
+	root := j.Node.RootHint
+	if d.Written != nil {
+		root = protocol.RootHint{Name: d.Written.Disk, Serial: d.Written.Serial}
+	}
+	_, err = j.order(ctx, "config-drive", "the agent to write the config drive", func(o *protocol.Order) {
+		o.ConfigDrive = &protocol.ConfigDrive{Root: root, Files: files}
+	})
+	return err
+}
+
+// joinTenant plugs the linked ports into the tenant's networks and isolates the others.
+func joinTenant(ctx context.Context, j *Job) error {
+	d, err := j.deployment(ctx)
+	if err != nil {
+		return err
+	}
+	return j.place(ctx, func(p *Port) int {
+		for _, l := range d.Links {
+			if l.MAC == p.MAC {
+				return l.VLAN
+			}
+		}
+		return isolatedVLAN
+	})
+}
+
+// bootFromDisk starts what was written, now and at every boot from here on.
+func bootFromDisk(ctx context.Context, j *Job) error {
+	return j.reach(ctx, bmc.On, bmc.PowerOn, func(ctx context.Context, d bmc.Driver) error {
+		err := d.SetBoot(ctx, bmc.Boot{Device: bmc.Disk, Persistent: true, Mode: j.Node.BootMode})
+		return fault.Wrap("setting the boot device to the disk", err)
+	})
+}
+
+// forgetTenant drops what was deployed: nothing of the tenant's is kept with a node that goes back.
+func forgetTenant(ctx context.Context, j *Job) error {
+	return j.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+		_, err := tx.NewDelete().Model((*Deployment)(nil)).Where("node_id = ?", j.Node.ID).Exec(ctx)
+		return err
+	})
+}

@@ -1,0 +1,126 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/hagane-cloud/hagane/bmc"
+	"github.com/hagane-cloud/hagane/db"
+	"github.com/hagane-cloud/hagane/fault"
+	"github.com/hagane-cloud/hagane/workflow"
+)
+
+// Job is what a step works with: the node as it was when the turn began, its ports, its run, and the way to its BMC.
+type Job struct {
+	*Service
+	Node  *Node
+	Ports []Port
+	Run   workflow.Run
+
+	driver bmc.Driver
+	done   func()
+}
+
+// Open loads the job of a run.
+func (s *Service) Open(ctx context.Context, run workflow.Run) (*Job, func(), error) {
+	n, err := get(ctx, s.DB.Read(), ID(run.Subject))
+	if err != nil {
+		return nil, nil, err
+	}
+	ps, err := ports(ctx, s.DB.Read(), n.ID)
+	if err != nil {
+		return nil, nil, err
+	}
+	j := &Job{Service: s, Node: n, Ports: ps, Run: run, done: func() {}}
+	return j, func() { j.done() }, nil
+}
+
+// BMC returns the node's driver, opened at its first use in a turn.
+func (j *Job) BMC(ctx context.Context) (bmc.Driver, error) {
+	if j.driver != nil {
+		return j.driver, nil
+	}
+	a, err := j.access(j.Node)
+	if err != nil {
+		return nil, err
+	}
+	d, done, err := j.pool.Get(ctx, string(j.Node.ID), a)
+	if err != nil {
+		return nil, fault.Wrap("reaching the BMC at "+a.Address, err)
+	}
+	j.driver, j.done = d, done
+	return d, nil
+}
+
+// access reads how to reach a node's BMC from Ironic's driver_info.
+func (s *Service) access(n *Node) (bmc.Access, error) {
+	password, err := s.Box.Open(place(n.ID), n.Password)
+	if err != nil {
+		return bmc.Access{}, err
+	}
+	info := n.DriverInfo
+	a := bmc.Access{Driver: n.Driver, Password: string(password)}
+	switch n.Driver {
+	case "redfish":
+		a.Address, a.Username, a.System = info["redfish_address"], info["redfish_username"], info["redfish_system_id"]
+		a.Insecure = info["redfish_verify_ca"] == "false" || info["redfish_verify_ca"] == "False"
+	case "ipmi":
+		a.Address, a.Username = info["ipmi_address"], info["ipmi_username"]
+		if p := info["ipmi_port"]; p != "" {
+			a.Address += ":" + p
+		}
+	case "fake":
+		a.Address = string(n.ID)
+	}
+	if a.Address == "" {
+		return a, fault.Field("driver_info", "has no %s_address", n.Driver)
+	}
+	return a, nil
+}
+
+// imaginary reports whether the node has no hardware at all: Ironic's fake driver, for which steps
+// that need an agent or a switch pass at once.
+func (j *Job) imaginary() bool { return j.Node.Driver == "fake" }
+
+// update changes the node record in a transaction of its own.
+func (j *Job) update(ctx context.Context, change func(n *Node), columns ...string) error {
+	return j.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+		change(j.Node)
+		_, err := tx.NewUpdate().Model(j.Node).Column(columns...).WherePK().Exec(ctx)
+		return err
+	})
+}
+
+// soon is how long a step waits before it reads the BMC again: short at first, then bearable for weak BMCs.
+func (j *Job) soon() time.Duration {
+	const shortest, longest = 100 * time.Millisecond, 3 * time.Second
+	return min(shortest<<min(j.Run.Attempt, 6), longest)
+}
+
+// pxePort returns the port that the node boots over.
+func (j *Job) pxePort() (*Port, error) {
+	for i := range j.Ports {
+		if j.Ports[i].PXE {
+			return &j.Ports[i], nil
+		}
+	}
+	return nil, fault.Errorf(fault.Invalid, "the node has no port that boots over the network; add one (openstack baremetal port create --node %s MAC)", j.Node.ID)
+}
+
+// place puts all ports of the node on VLANs: vlan(port) is asked for each.
+func (j *Job) place(ctx context.Context, vlan func(p *Port) int) error {
+	for i := range j.Ports {
+		p := &j.Ports[i]
+		if p.Switch == "" || p.Port == "" {
+			if j.imaginary() {
+				continue
+			}
+			return fault.Errorf(fault.Invalid, "the port %s has no switch port; set its local_link_connection (switch_info and port_id)", p.MAC)
+		}
+		if err := j.Network.Place(ctx, p.Switch, p.Port, vlan(p)); err != nil {
+			return fault.Wrap(fmt.Sprintf("setting the switch port %s/%s", p.Switch, p.Port), err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,148 @@
+// Package node is the physical server: its life from enrolment to retirement, its ports, its power,
+// what its agent reports, and the steps that prepare it for a tenant and clean it afterwards. The
+// operator's API and the server noun call its Service; conductors run its steps; nothing else touches its hardware.
+package node
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"github.com/hagane-cloud/hagane/agent/protocol"
+	"github.com/hagane-cloud/hagane/bmc"
+	"github.com/hagane-cloud/hagane/workflow"
+)
+
+// ID identifies a node.
+type ID string
+
+// Node is a physical server.
+type Node struct {
+	bun.BaseModel `bun:"table:node"`
+
+	ID            ID `bun:",pk"`
+	Name          string
+	Driver        string            // redfish, ipmi or fake
+	DriverInfo    map[string]string // Ironic's names; without the password
+	Password      []byte            // the BMC's, sealed
+	BootMode      bmc.Mode
+	ResourceClass string
+	Zone          string // availability zone
+	Traits        []string
+	Properties    map[string]string // cpus, memory_mb, local_gb, cpu_arch, capabilities
+	Extra         map[string]json.RawMessage
+	Description   string
+	RootHint      protocol.RootHint
+	Inventory     *protocol.Inventory // as the agent last saw it
+	Identity      *bmc.Identity       // as the BMC last told it
+
+	State     State
+	StateAt   time.Time      // when the node entered State
+	RunID     workflow.RunID // the run of a moving state
+	LastError string
+	Holds     []Hold
+	Owner     string // the server that the node is lent to; "" when free
+
+	Power       bmc.Power    // as last observed
+	PowerAt     bun.NullTime // when; zero if never
+	PowerTarget bmc.Action   // the change of power under way; "" when none
+	PowerDue    time.Time    // when power is looked at next
+	Gate        *Gate        // what proved that the node may be handed over
+
+	Version   int64 // grows with every change by a person or client
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+// Hold keeps a node from being chosen, and says why.
+type Hold struct {
+	Category string     `json:"category"` // operator, fault, undo
+	By       string     `json:"by"`
+	Reason   string     `json:"reason"`
+	Since    time.Time  `json:"since"`
+	Until    *time.Time `json:"until,omitempty"`
+}
+
+// Gate is the hand-over gate's record: a node is available only when it was proven off, isolated and erased.
+type Gate struct {
+	OffAt    []time.Time       `json:"off_at"`   // two reads of the BMC apart, or one beside a second witness
+	Isolated []string          `json:"isolated"` // switch/port, as read back from the switch
+	Erased   []protocol.Erased `json:"erased"`
+	PassedAt time.Time         `json:"passed_at"`
+}
+
+// PortID identifies a port of a node.
+type PortID string
+
+// Port is a network interface of a node and the switch port that it is plugged into.
+type Port struct {
+	bun.BaseModel `bun:"table:node_port"`
+
+	ID        PortID `bun:",pk"`
+	NodeID    ID
+	MAC       string            // lower case, colons
+	Switch    string            // the switch's name; "" when unknown
+	Port      string            // the switch port's name
+	Link      map[string]string // Ironic's local_link_connection as given
+	Plane     string            // data or storage
+	PXE       bool              // boots over this port
+	Extra     map[string]json.RawMessage
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+// Deployment is what a tenant wants on the node: an image, a config drive, and its links to networks.
+type Deployment struct {
+	bun.BaseModel `bun:"table:deployment"`
+
+	NodeID  ID `bun:",pk"`
+	ImageID string
+	Image   Image
+	Links   []Link
+	Files   []byte // of the config drive, as sealed JSON: they hold user data and passwords
+	Written *protocol.Written
+}
+
+// Image is what the agent must know of an image.
+type Image struct {
+	SHA512 string `json:"sha512"` // of the raw data, hex
+	Size   int64  `json:"size"`   // bytes
+}
+
+// Link plugs a port of the node into a tenant's network.
+type Link struct {
+	MAC  string `json:"mac"`
+	VLAN int    `json:"vlan"`
+}
+
+// Agent is the state of the conversation with the agent in a node's ramdisk.
+type Agent struct {
+	bun.BaseModel `bun:"table:agent"`
+
+	NodeID    ID `bun:",pk"`
+	RunID     workflow.RunID
+	Wanted    bool   // the run wants the node to boot the agent
+	Claim     string // fingerprint of the secret in the last boot script
+	Token     string // fingerprint of the agent's token; "" until it claimed
+	ClaimedAt bun.NullTime
+	SeenAt    bun.NullTime
+	BootMode  string
+	OrderID   string
+	Task      *protocol.Order
+	Done      bool
+	Error     string
+	Progress  *protocol.Progress
+	Result    *protocol.Result
+}
+
+// Event is something worth keeping that is no step of a run: a refused claim, a hold, an observed change of power.
+type Event struct {
+	bun.BaseModel `bun:"table:node_event"`
+
+	ID     string `bun:",pk"`
+	NodeID ID
+	At     time.Time
+	Kind   string
+	Text   string
+}

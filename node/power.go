@@ -1,0 +1,200 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"github.com/hagane-cloud/hagane/bmc"
+	"github.com/hagane-cloud/hagane/db"
+	"github.com/hagane-cloud/hagane/fault"
+	"github.com/hagane-cloud/hagane/workflow"
+)
+
+// How often the power of a node is looked at when nothing happens, and when its BMC does not answer.
+// Ironic's rhythm is 120 s too; weak BMCs bear no more.
+const (
+	idlePoll = 120 * time.Second
+	deadPoll = 300 * time.Second
+)
+
+// SetPower asks for a change of power of a node at rest.
+func (s *Service) SetPower(ctx context.Context, tx db.Tx, id ID, a bmc.Action) error {
+	n, err := get(ctx, tx, id)
+	if err != nil {
+		return err
+	}
+	if moving(n.State) != nil {
+		at, err := s.placeOf(ctx, tx, n)
+		if err != nil {
+			return err
+		}
+		if !at.Failed {
+			return fault.Errorf(fault.Conflict, "the node is %s, which looks after the power itself; wait or abort", n.State)
+		}
+	}
+	if _, err := s.Engine.Start(ctx, tx, power.Name, string(id), a); err != nil {
+		return err
+	}
+	_, err = tx.NewUpdate().Model((*Node)(nil)).Set("power_target = ?", a).Where("id = ?", id).Exec(ctx)
+	return err
+}
+
+func (s *Service) powerEnded(ctx context.Context, tx db.Tx, n *Node, run workflow.Run) error {
+	n.PowerTarget, n.LastError = "", run.Error
+	if run.Phase == workflow.Failed {
+		if err := s.note(ctx, tx, n.ID, "failed", "power: "+run.Error); err != nil {
+			return err
+		}
+	}
+	_, err := tx.NewUpdate().Model(n).Column("power_target", "last_error", "holds").WherePK().Exec(ctx)
+	return err
+}
+
+// power reads the power and records it.
+func (j *Job) power(ctx context.Context) (bmc.Power, error) {
+	d, err := j.BMC(ctx)
+	if err != nil {
+		return bmc.Unknown, err
+	}
+	p, err := d.Power(ctx)
+	if err != nil {
+		return bmc.Unknown, err
+	}
+	if p != j.Node.Power || !j.Node.PowerAt.Before(time.Now().Add(-idlePoll/2)) || j.Node.PowerAt.IsZero() {
+		return p, j.update(ctx, func(n *Node) { n.saw(p) }, "power", "power_at", "power_due")
+	}
+	return p, nil
+}
+
+func (n *Node) saw(p bmc.Power) {
+	now := db.Now()
+	n.Power, n.PowerAt, n.PowerDue = p, bun.NullTime{Time: now}, now.Add(idlePoll)
+}
+
+// again is how many looks pass before a button is pressed once more.
+const again = 10
+
+// reach brings the power to want, pressing the button only on a difference that was read. before is
+// called ahead of each press.
+func (j *Job) reach(ctx context.Context, want bmc.Power, a bmc.Action, before func(ctx context.Context, d bmc.Driver) error) error {
+	got, err := j.power(ctx)
+	if err != nil {
+		return err
+	}
+	if got == want {
+		return nil
+	}
+	if got == bmc.Unknown {
+		return workflow.Polling("the BMC to know the power state", j.soon())
+	}
+	if j.Run.Attempt%again == 0 {
+		d, err := j.BMC(ctx)
+		if err != nil {
+			return err
+		}
+		if before != nil {
+			if err := before(ctx, d); err != nil {
+				return err
+			}
+		}
+		if err := d.SetPower(ctx, a); err != nil {
+			return fault.Wrap(string(a), err)
+		}
+	}
+	return workflow.Polling(fmt.Sprintf("the power to be %s", want), j.soon())
+}
+
+// powerOff cuts the power.
+func powerOff(ctx context.Context, j *Job) error { return j.reach(ctx, bmc.Off, bmc.PowerOff, nil) }
+
+// softFor is how long an operating system is given to shut down before we say that it does not.
+const softFor = 10 * time.Minute
+
+// changePower carries out what SetPower asked for.
+func changePower(ctx context.Context, j *Job) error {
+	var a bmc.Action
+	if err := json.Unmarshal(j.Run.Input, &a); err != nil {
+		return workflow.GiveUp(fault.E(fault.Internal, "reading the power action", err))
+	}
+	switch a {
+	case bmc.PowerOn:
+		return j.reach(ctx, bmc.On, a, nil)
+	case bmc.PowerOff:
+		return j.reach(ctx, bmc.Off, a, nil)
+	case bmc.SoftOff:
+		if time.Since(j.Run.StepAt) > softFor {
+			return workflow.GiveUp(fault.Errorf(fault.Conflict, "the operating system did not shut down within %s; ask for a hard power off", softFor))
+		}
+		return j.reach(ctx, bmc.Off, a, nil)
+	case bmc.Reset:
+		return j.reset(ctx)
+	}
+	return workflow.GiveUp(fault.Errorf(fault.Invalid, "%q is no power action", a))
+}
+
+// reset presses reset once. A crash between the press and its record presses it once more: harmless to
+// a machine that is just starting, and the only choice, since no BMC tells that it was reset.
+func (j *Job) reset(ctx context.Context) error {
+	if j.Run.Attempt > 0 {
+		return j.reach(ctx, bmc.On, bmc.PowerOn, nil)
+	}
+	d, err := j.BMC(ctx)
+	if err != nil {
+		return err
+	}
+	if err := d.SetPower(ctx, bmc.Reset); err != nil {
+		return fault.Wrap("reset", err)
+	}
+	return j.reach(ctx, bmc.On, bmc.PowerOn, nil)
+}
+
+// watchAtOnce bounds how many BMCs are asked in one beat of the watch.
+const watchAtOnce = 64
+
+// Watch looks at the power of the nodes whose time has come. It is a reconciler: call it every second or so.
+func (s *Service) Watch(ctx context.Context, h workflow.Holder) error {
+	var due []Node
+	err := s.DB.Read().NewSelect().Model(&due).Where("power_due < ?", db.Now()).Where("state <> ?", Enroll).
+		OrderExpr("power_due").Limit(watchAtOnce).Scan(ctx)
+	if err != nil {
+		return fault.E(fault.Internal, "finding nodes to watch", err)
+	}
+	return inParallel(due, 8, func(n Node) error {
+		_, err := s.Engine.WithLease(ctx, string(n.ID), h, func(ctx context.Context) error { return s.look(ctx, &n) })
+		return err
+	})
+}
+
+// look reads the power of one node and records what it saw, or that it could not see.
+func (s *Service) look(ctx context.Context, n *Node) error {
+	j := &Job{Service: s, Node: n, done: func() {}}
+	defer func() { j.done() }()
+	was := n.Power
+	p, err := bmc.Unknown, error(nil)
+	if d, openErr := j.BMC(ctx); openErr != nil {
+		err = openErr
+	} else {
+		p, err = d.Power(ctx)
+	}
+	n.saw(p)
+	if err != nil {
+		n.PowerDue = db.Now().Add(deadPoll)
+	}
+	return s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+		if p != was {
+			text := fmt.Sprintf("power: %s, was %s", p, was)
+			if err != nil {
+				text += ": " + err.Error()
+			}
+			if err := s.note(ctx, tx, n.ID, "power", text); err != nil {
+				return err
+			}
+		}
+		_, err := tx.NewUpdate().Model(n).Column("power", "power_at", "power_due").WherePK().Exec(ctx)
+		return err
+	})
+}

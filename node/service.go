@@ -1,0 +1,290 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/uptrace/bun"
+
+	"github.com/hagane-cloud/hagane/bmc"
+	"github.com/hagane-cloud/hagane/db"
+	"github.com/hagane-cloud/hagane/fault"
+	"github.com/hagane-cloud/hagane/secret"
+	"github.com/hagane-cloud/hagane/workflow"
+)
+
+// Network says where the cloud's own VLANs are and plugs switch ports into VLANs.
+type Network interface {
+	// Place makes a switch port an access port of a VLAN, 0 isolates it, and reads it back.
+	Place(ctx context.Context, sw, port string, vlan int) error
+	// SystemVLAN returns the VLAN of one of the cloud's own networks: provisioning or cleaning.
+	SystemVLAN(ctx context.Context, name string) (int, error)
+}
+
+// Tenant hears, in the transaction that ends a run, what became of a node that is lent to it.
+type Tenant interface {
+	// Deployed says that the node runs what was asked for; with an error, that it could not be made to.
+	Deployed(ctx context.Context, tx db.Tx, owner string, n ID, failure string) error
+	// Undeployed says that the node is off and cut from the tenant's networks for good; with an error, that it could not be.
+	Undeployed(ctx context.Context, tx db.Tx, owner string, n ID, failure string) error
+}
+
+// Options are what a Service works with.
+type Options struct {
+	DB      *db.DB
+	Engine  *workflow.Engine
+	Box     *secret.Box
+	Network Network
+	Open    bmc.Opener
+	// AgentAPI is the base URL of the agent's calls and of boot files on each system network, by its name.
+	AgentAPI func(network string) string
+	Log      *slog.Logger
+}
+
+// Service is everything that may be asked of nodes.
+type Service struct {
+	Options
+	pool   *bmc.Pool
+	tenant Tenant
+}
+
+// NewService makes the service and registers its workflows.
+func NewService(o Options) *Service {
+	s := &Service{Options: o, pool: bmc.NewPool(o.Open)}
+	for _, w := range Works {
+		workflow.Register(o.Engine, w.Run, workflow.Host[*Job](s))
+	}
+	workflow.Register(o.Engine, power, workflow.Host[*Job](s))
+	return s
+}
+
+// SetTenant says who owns deployments.
+func (s *Service) SetTenant(t Tenant) { s.tenant = t }
+
+// CloseIdle closes BMC sessions that nobody used for d.
+func (s *Service) CloseIdle(ctx context.Context, d time.Duration) error {
+	s.pool.CloseIdle(ctx, d)
+	return nil
+}
+
+// Create enrols a node. Name, if given, must be unique. password is the BMC's.
+func (s *Service) Create(ctx context.Context, n Node, password string) (Node, error) {
+	if n.ID == "" {
+		n.ID = ID(uuid.NewString())
+	} else if _, err := uuid.Parse(string(n.ID)); err != nil {
+		return n, fault.Field("uuid", "%q is not a UUID", n.ID)
+	}
+	if err := check(&n); err != nil {
+		return n, err
+	}
+	now := db.Now()
+	n.State, n.StateAt, n.Power, n.CreatedAt, n.UpdatedAt, n.PowerDue, n.Version = Enroll, now, bmc.Unknown, now, now, now.Add(idlePoll), 1
+	n.Password = s.Box.Seal(place(n.ID), []byte(password))
+	return n, s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+		_, err := tx.NewInsert().Model(&n).Exec(ctx)
+		if db.Duplicate(err) {
+			return fault.Errorf(fault.Conflict, "a node with the name %q or the UUID %s exists already", n.Name, n.ID)
+		}
+		return err
+	})
+}
+
+// Drivers are the BMC drivers that a node may have.
+var Drivers = []string{"redfish", "ipmi", "fake"}
+
+// defaultZone is where a node stands whose operator did not say.
+const defaultZone = "zone1-groupa"
+
+func check(n *Node) error {
+	if !slices.Contains(Drivers, n.Driver) {
+		return fault.Field("driver", "%q is not a driver; it is one of %s", n.Driver, strings.Join(Drivers, ", "))
+	}
+	if len(n.Name) > 255 || strings.ContainsAny(n.Name, "/ \t\n") {
+		return fault.Field("name", "must be at most 255 characters without spaces and slashes")
+	}
+	if _, err := uuid.Parse(n.Name); n.Name != "" && err == nil {
+		return fault.Field("name", "must not look like a UUID")
+	}
+	if n.BootMode == "" {
+		n.BootMode = bmc.UEFI
+	}
+	if n.BootMode != bmc.UEFI && n.BootMode != bmc.BIOS {
+		return fault.Field("properties/capabilities", "boot_mode must be uefi or bios")
+	}
+	if n.Zone == "" {
+		n.Zone = defaultZone
+	}
+	if n.ResourceClass == "" {
+		n.ResourceClass = "baremetal"
+	}
+	return nil
+}
+
+// place is what a node's password is sealed for.
+func place(id ID) string { return "node/" + string(id) + "/password" }
+
+// Update writes n, which the caller has read and changed. A change by somebody else in between is a Conflict.
+func (s *Service) Update(ctx context.Context, n Node, password *string) (Node, error) {
+	if err := check(&n); err != nil {
+		return n, err
+	}
+	if password != nil {
+		n.Password = s.Box.Seal(place(n.ID), []byte(*password))
+	}
+	was := n.Version
+	n.Version, n.UpdatedAt = was+1, db.Now()
+	err := s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+		res, err := tx.NewUpdate().Model(&n).
+			Column("name", "driver", "driver_info", "password", "boot_mode", "resource_class", "zone", "traits", "properties",
+				"extra", "description", "root_hint", "version", "updated_at").
+			WherePK().Where("version = ?", was).Exec(ctx)
+		if db.Duplicate(err) {
+			return fault.Errorf(fault.Conflict, "a node with the name %q exists already", n.Name)
+		}
+		return changed(res, err, "the node was changed by somebody else meanwhile; read it again and repeat the change")
+	})
+	return n, err
+}
+
+// Delete forgets a node. It must be at rest and lent to nobody.
+func (s *Service) Delete(ctx context.Context, id ID) error {
+	return s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+		n, err := get(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		live, err := s.Engine.Live(ctx, tx, string(n.ID))
+		if err != nil {
+			return err
+		}
+		if n.Owner != "" || n.State == Active || live != nil {
+			return fault.Errorf(fault.Conflict, "the node is in use (%s); undeploy it and wait until it is at rest", n.State)
+		}
+		_, err = tx.NewDelete().Model((*Node)(nil)).Where("id = ?", n.ID).Exec(ctx)
+		return err
+	})
+}
+
+// Do carries out a verb of the life. It returns when the intent is recorded; the rest happens by itself.
+func (s *Service) Do(ctx context.Context, id ID, verb string) error {
+	return s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+		n, err := get(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		if verb == "abort" {
+			return s.Engine.Abort(ctx, tx, string(n.ID), "by an operator")
+		}
+		return s.enter(ctx, tx, n, verb)
+	})
+}
+
+// enter moves a node along the arrow of a verb.
+func (s *Service) enter(ctx context.Context, tx db.Tx, n *Node, verb string) error {
+	at, err := s.placeOf(ctx, tx, n)
+	if err != nil {
+		return err
+	}
+	v := find(verb, at)
+	if v == nil {
+		shown := string(at.State)
+		if at.Failed {
+			shown += " (failed)"
+		}
+		return fault.Errorf(fault.Conflict, "%q is not possible while the node is %s; possible: %s", verb, shown, strings.Join(Allowed(at), ", "))
+	}
+	return s.become(ctx, tx, n, v.Enter)
+}
+
+// become puts a node into a state and starts that state's run, if it is a moving one.
+func (s *Service) become(ctx context.Context, tx db.Tx, n *Node, to State) error {
+	n.State, n.StateAt, n.RunID, n.LastError = to, db.Now(), "", ""
+	if w := moving(to); w != nil {
+		run, err := s.Engine.Start(ctx, tx, w.Run.Name, string(n.ID), nil)
+		if err != nil {
+			return err
+		}
+		n.RunID = run.ID
+	}
+	_, err := tx.NewUpdate().Model(n).Column("state", "state_at", "run_id", "last_error", "owner", "gate", "holds").WherePK().Exec(ctx)
+	return err
+}
+
+// placeOf returns where a node is: its state and whether its run has failed.
+func (s *Service) placeOf(ctx context.Context, q bun.IDB, n *Node) (Place, error) {
+	if n.RunID == "" {
+		return Place{State: n.State}, nil
+	}
+	run, err := s.Engine.Run(ctx, q, n.RunID)
+	if err != nil {
+		return Place{}, err
+	}
+	return Place{n.State, run.Phase == workflow.Failed}, nil
+}
+
+// Ended is called by the engine when a run of a node has ended.
+func (s *Service) Ended(ctx context.Context, tx db.Tx, run workflow.Run) error {
+	n, err := get(ctx, tx, ID(run.Subject))
+	if err != nil {
+		return err
+	}
+	if strings.Contains(run.Error, workflow.ErrUndo) {
+		n.Holds = append(n.Holds, Hold{Category: "undo", By: "hagane", Reason: run.Error, Since: db.Now()})
+	}
+	if run.Workflow == power.Name {
+		return s.powerEnded(ctx, tx, n, run)
+	}
+	w := moving(n.State)
+	if w == nil || w.Run.Name != run.Workflow {
+		return fault.Errorf(fault.Internal, "the run %s ended on a node that is %s", run.Workflow, n.State)
+	}
+	if err := s.tell(ctx, tx, n, run); err != nil {
+		return err
+	}
+	if run.Phase == workflow.Failed {
+		return s.failed(ctx, tx, n, w, run)
+	}
+	return s.become(ctx, tx, n, w.Then)
+}
+
+func (s *Service) failed(ctx context.Context, tx db.Tx, n *Node, w *Work, run workflow.Run) error {
+	n.LastError = fmt.Sprintf("%s: %s: %s", strings.TrimSuffix(w.Run.Name, "/1"), run.Step, run.Error)
+	if w.Else != "" {
+		n.State, n.StateAt, n.RunID = w.Else, db.Now(), ""
+	}
+	if _, err := tx.NewUpdate().Model(n).Column("state", "state_at", "run_id", "last_error", "holds", "owner").WherePK().Exec(ctx); err != nil {
+		return err
+	}
+	return s.note(ctx, tx, n.ID, "failed", n.LastError)
+}
+
+// tell informs the tenant, and takes the node back from it where it is undeployed.
+func (s *Service) tell(ctx context.Context, tx db.Tx, n *Node, run workflow.Run) error {
+	owner := n.Owner
+	if owner == "" {
+		return nil
+	}
+	switch {
+	case n.State == Deploying && s.tenant != nil:
+		return s.tenant.Deployed(ctx, tx, owner, n.ID, run.Error)
+	case n.State == Deleting:
+		if run.Phase == workflow.Done {
+			n.Owner = ""
+		}
+		if s.tenant != nil {
+			return s.tenant.Undeployed(ctx, tx, owner, n.ID, run.Error)
+		}
+	}
+	return nil
+}
+
+// note keeps an event in the node's history.
+func (s *Service) note(ctx context.Context, tx db.Tx, id ID, kind, text string) error {
+	_, err := tx.NewInsert().Model(&Event{ID: uuid.NewString(), NodeID: id, At: db.Now(), Kind: kind, Text: text}).Exec(ctx)
+	return err
+}

@@ -1,0 +1,154 @@
+package node
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/uptrace/bun"
+
+	"github.com/hagane-cloud/hagane/db"
+	"github.com/hagane-cloud/hagane/fault"
+	"github.com/hagane-cloud/hagane/workflow"
+)
+
+// get reads one node by id.
+func get(ctx context.Context, q bun.IDB, id ID) (*Node, error) {
+	n := new(Node)
+	err := q.NewSelect().Model(n).Where("id = ?", id).Scan(ctx)
+	if db.None(err) {
+		return nil, fault.Errorf(fault.NotFound, "no node %s", id)
+	}
+	if err != nil {
+		return nil, fault.E(fault.Internal, "reading node "+string(id), err)
+	}
+	return n, nil
+}
+
+// Get returns a node by its id or name.
+func (s *Service) Get(ctx context.Context, ref string) (*Node, error) {
+	if _, err := uuid.Parse(ref); err == nil {
+		return get(ctx, s.DB.Read(), ID(strings.ToLower(ref)))
+	}
+	n := new(Node)
+	err := s.DB.Read().NewSelect().Model(n).Where("name = ?", ref).Where("name <> ''").Scan(ctx)
+	if db.None(err) {
+		return nil, fault.Errorf(fault.NotFound, "no node %q", ref)
+	}
+	if err != nil {
+		return nil, fault.E(fault.Internal, "reading node "+ref, err)
+	}
+	return n, nil
+}
+
+// Filter selects nodes; zero fields do not.
+type Filter struct {
+	Driver, ResourceClass, Owner string
+	State                        State
+	Associated, Held             *bool
+	Marker                       string // id of the last node of the page before
+	Limit                        int
+}
+
+// List returns the nodes that match, ordered by age and id.
+func (s *Service) List(ctx context.Context, f Filter) ([]Node, error) {
+	var nodes []Node
+	q := s.DB.Read().NewSelect().Model(&nodes).OrderExpr("created_at, id").Limit(int64(f.Limit))
+	if f.Driver != "" {
+		q = q.Where("driver = ?", f.Driver)
+	}
+	if f.ResourceClass != "" {
+		q = q.Where("resource_class = ?", f.ResourceClass)
+	}
+	if f.State != "" {
+		q = q.Where("state = ?", f.State)
+	}
+	if f.Owner != "" {
+		q = q.Where("owner = ?", f.Owner)
+	}
+	if f.Associated != nil {
+		q = q.Where(map[bool]string{true: "owner <> ''", false: "owner = ''"}[*f.Associated])
+	}
+	if f.Held != nil {
+		q = q.Where(map[bool]string{true: "holds NOT IN ('[]', 'null', '')", false: "holds IN ('[]', 'null', '')"}[*f.Held])
+	}
+	if f.Marker != "" {
+		m, err := s.Get(ctx, f.Marker)
+		if err != nil {
+			return nil, fault.Field("marker", "no node %q", f.Marker)
+		}
+		q = q.Where("(created_at, id) > (?, ?)", m.CreatedAt, m.ID)
+	}
+	if err := q.Scan(ctx); err != nil {
+		return nil, fault.E(fault.Internal, "listing nodes", err)
+	}
+	return nodes, nil
+}
+
+// Phases returns the phase of the run of each node that has one.
+func (s *Service) Phases(ctx context.Context, nodes []Node) (map[ID]workflow.Run, error) {
+	var ids []workflow.RunID
+	for _, n := range nodes {
+		if n.RunID != "" {
+			ids = append(ids, n.RunID)
+		}
+	}
+	out := map[ID]workflow.Run{}
+	if len(ids) == 0 {
+		return out, nil
+	}
+	var runs []workflow.Run
+	if err := s.DB.Read().NewSelect().Model(&runs).Where("id IN (?)", bun.In(ids)).Scan(ctx); err != nil {
+		return nil, fault.E(fault.Internal, "reading runs", err)
+	}
+	for _, r := range runs {
+		out[ID(r.Subject)] = r
+	}
+	return out, nil
+}
+
+// Events returns what happened to a node, newest first.
+func (s *Service) Events(ctx context.Context, id ID, limit int) ([]Event, error) {
+	var events []Event
+	err := s.DB.Read().NewSelect().Model(&events).Where("node_id = ?", id).OrderExpr("at DESC").Limit(int64(limit)).Scan(ctx)
+	return events, fault.Wrap("reading events", err)
+}
+
+func ports(ctx context.Context, q bun.IDB, id ID) ([]Port, error) {
+	var ps []Port
+	err := q.NewSelect().Model(&ps).Where("node_id = ?", id).OrderExpr("created_at, id").Scan(ctx)
+	if err != nil {
+		return nil, fault.E(fault.Internal, "reading the ports of node "+string(id), err)
+	}
+	return ps, nil
+}
+
+// agentOf reads the conversation with a node's agent; nil when there never was one.
+func agentOf(ctx context.Context, q bun.IDB, id ID) (*Agent, error) {
+	a := new(Agent)
+	err := q.NewSelect().Model(a).Where("node_id = ?", id).Scan(ctx)
+	if db.None(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fault.E(fault.Internal, "reading the agent of node "+string(id), err)
+	}
+	return a, nil
+}
+
+// changed turns "no row was updated" into a Conflict.
+func changed(res sql.Result, err error, why string) error {
+	if err != nil {
+		return err
+	}
+	n, err := res.RowsAffected()
+	if err != nil {
+		return errors.Join(fault.Errorf(fault.Internal, "the database does not count"), err)
+	}
+	if n == 0 {
+		return fault.Errorf(fault.Conflict, "%s", why)
+	}
+	return nil
+}

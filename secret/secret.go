@@ -1,0 +1,101 @@
+// Package secret seals what must not be read from the database by itself: BMC passwords, user data
+// and administrators' passwords. The key is a file that is created for its owner alone on the first start.
+package secret
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/hagane-cloud/hagane/fault"
+)
+
+// Box seals and opens values under one key.
+type Box struct{ aead cipher.AEAD }
+
+const keyBytes = 32
+
+// Open reads the key file at path, or creates it with a random key and mode 0600.
+func Open(path string) (*Box, error) {
+	raw, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		if raw, err = create(path); err != nil {
+			return nil, fault.E(fault.Internal, "creating the key file "+path, err)
+		}
+	}
+	if err != nil {
+		return nil, fault.E(fault.Internal, "reading the key file "+path, err)
+	}
+	key, err := hex.DecodeString(strings.TrimSpace(string(raw)))
+	if err != nil || len(key) != keyBytes {
+		return nil, fault.Errorf(fault.Invalid, "the key file %s does not hold %d bytes in hexadecimal; restore it from a backup", path, keyBytes)
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	aead, err := cipher.NewGCM(block)
+	if err != nil {
+		return nil, err
+	}
+	return &Box{aead}, nil
+}
+
+func create(path string) ([]byte, error) {
+	key := make([]byte, keyBytes)
+	_, _ = rand.Read(key) // never fails since Go 1.24
+	raw := []byte(hex.EncodeToString(key) + "\n")
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	_, err = f.Write(raw)
+	return raw, errors.Join(err, f.Sync(), f.Close())
+}
+
+// Seal encrypts plain for the place that it is kept in; it opens only under the same place, so that
+// a sealed value can not be moved to another record.
+func (b *Box) Seal(place string, plain []byte) []byte {
+	nonce := make([]byte, b.aead.NonceSize())
+	_, _ = rand.Read(nonce)
+	return b.aead.Seal(nonce, nonce, plain, []byte(place))
+}
+
+// Open decrypts what Seal made. An empty value opens as empty.
+func (b *Box) Open(place string, sealed []byte) ([]byte, error) {
+	if len(sealed) == 0 {
+		return nil, nil
+	}
+	n := b.aead.NonceSize()
+	if len(sealed) < n {
+		return nil, fault.Errorf(fault.Internal, "the sealed value of %s is too short", place)
+	}
+	plain, err := b.aead.Open(nil, sealed[:n], sealed[n:], []byte(place))
+	if err != nil {
+		return nil, fault.E(fault.Internal, fmt.Sprintf("the key file does not open the sealed value of %s", place), err)
+	}
+	return plain, nil
+}
+
+// Token returns a random secret of 128 bits for single use or for sessions, as 32 hexadecimal digits.
+func Token() string {
+	raw := make([]byte, 16)
+	_, _ = rand.Read(raw)
+	return hex.EncodeToString(raw)
+}
+
+// Hash returns the fingerprint under which a random token is kept. Tokens have enough entropy not to need a slow hash.
+func Hash(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return hex.EncodeToString(sum[:])
+}
+
+// Same compares two secrets in constant time.
+func Same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }

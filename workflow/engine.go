@@ -1,0 +1,219 @@
+package workflow
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/hagane-cloud/hagane/db"
+	"github.com/hagane-cloud/hagane/fault"
+)
+
+// Tx is the transaction that hosts and services record in.
+type Tx = db.Tx
+
+// Engine starts runs and carries them on.
+type Engine struct {
+	db    *db.DB
+	queue Queue
+	defs  map[string]*definition
+	log   *slog.Logger
+	now   func() time.Time
+	// Interrupt, if set, is called between a step's end and its being recorded. Tests stop the world here.
+	Interrupt func(step string)
+}
+
+// definition is a registered workflow, its subject type erased.
+type definition struct {
+	name  string
+	steps []step
+	open  func(ctx context.Context, run Run) (any, func(), error)
+	ended func(ctx context.Context, tx Tx, run Run) error
+}
+
+type step struct {
+	name         string
+	do, undo     func(ctx context.Context, s any) error
+	within       time.Duration
+	notAbortable bool
+}
+
+func (d *definition) index(name string) int {
+	for i := range d.steps {
+		if d.steps[i].name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// NewEngine makes an engine on a database and a queue.
+func NewEngine(d *db.DB, q Queue, log *slog.Logger) *Engine {
+	return &Engine{db: d, queue: q, defs: map[string]*definition{}, log: log, now: db.Now}
+}
+
+// Register makes a workflow known. It panics when the workflow can not be run: that is a defect of the program.
+func Register[S any](e *Engine, w Workflow[S], h Host[S]) {
+	if _, ok := e.defs[w.Name]; ok || len(w.Steps) == 0 {
+		panic("workflow " + w.Name + ": registered twice, or empty")
+	}
+	def := &definition{
+		name:  w.Name,
+		ended: h.Ended,
+		open: func(ctx context.Context, run Run) (any, func(), error) {
+			return h.Open(ctx, run)
+		},
+	}
+	for _, s := range w.Steps {
+		if s.Do == nil || s.Within <= 0 || def.index(s.Name) >= 0 {
+			panic("workflow " + w.Name + ", step " + s.Name + ": no Do, no Within, or a name used twice")
+		}
+		st := step{name: s.Name, within: s.Within, notAbortable: s.NotAbortable}
+		st.do = func(ctx context.Context, v any) error { return s.Do(ctx, v.(S)) }
+		if s.Undo != nil {
+			st.undo = func(ctx context.Context, v any) error { return s.Undo(ctx, v.(S)) }
+		}
+		def.steps = append(def.steps, st)
+	}
+	e.defs[w.Name] = def
+}
+
+// Start records a run of the named workflow on subject and enqueues it, in the caller's transaction.
+// input is kept with the run as JSON; nil is allowed. A subject with a live run is a Conflict.
+func (e *Engine) Start(ctx context.Context, tx Tx, workflow, subject string, input any) (Run, error) {
+	def, ok := e.defs[workflow]
+	if !ok {
+		return Run{}, fault.Errorf(fault.Internal, "no workflow %q", workflow)
+	}
+	if live, err := e.Live(ctx, tx, subject); err != nil {
+		return Run{}, err
+	} else if live != nil {
+		return Run{}, fault.Errorf(fault.Conflict, "%s is still at work (%s, %s); wait for it or abort it", subject, live.Workflow, live.Step)
+	}
+	raw, err := json.Marshal(input)
+	if err != nil {
+		return Run{}, err
+	}
+	now := e.now()
+	run := Run{
+		ID: RunID(uuid.NewString()), Workflow: workflow, Subject: subject, Phase: Queued, Input: raw,
+		Step: def.steps[0].name, Visit: 1, CreatedAt: now, StepAt: now,
+		StepDeadline: now.Add(def.steps[0].within), Deadline: now.Add(def.within()), WakeAt: now,
+	}
+	if run.JobID, err = e.queue.Insert(ctx, tx, run.ID, now); err != nil {
+		return Run{}, fault.E(fault.Unavailable, "enqueueing "+workflow, err)
+	}
+	if _, err := tx.NewInsert().Model(&run).Exec(ctx); err != nil {
+		return Run{}, fault.E(fault.Internal, "recording "+workflow, err)
+	}
+	return run, nil
+}
+
+func (d *definition) within() time.Duration {
+	var sum time.Duration
+	for _, s := range d.steps {
+		sum += s.within
+	}
+	return sum
+}
+
+// Nudge makes the live run of subject look again at once, because something in the world has
+// happened. It does nothing when there is none.
+func (e *Engine) Nudge(ctx context.Context, tx Tx, subject string) error {
+	run, err := e.Live(ctx, tx, subject)
+	if err != nil || run == nil {
+		return err
+	}
+	return e.wake(ctx, tx, run)
+}
+
+func (e *Engine) wake(ctx context.Context, tx Tx, run *Run) error {
+	// The counter reaches a conductor that is in the middle of the step; the queue reaches one that will come.
+	_, err := tx.NewUpdate().Model((*Run)(nil)).Set("nudges = nudges + 1").Set("wake_at = ?", e.now()).
+		Where("id = ?", run.ID).Exec(ctx)
+	if err != nil {
+		return fault.E(fault.Internal, "nudging "+run.Subject, err)
+	}
+	if run.Phase == Running || run.Phase == Held {
+		return nil
+	}
+	return e.queue.Nudge(ctx, tx, run.JobID)
+}
+
+// Abort asks for the live run of subject to be given up and undone. It takes effect after the step in hand.
+func (e *Engine) Abort(ctx context.Context, tx Tx, subject, why string) error {
+	run, err := e.Live(ctx, tx, subject)
+	if err != nil {
+		return err
+	}
+	if run == nil {
+		return fault.Errorf(fault.Conflict, "nothing is at work on %s that could be aborted", subject)
+	}
+	if def, ok := e.defs[run.Workflow]; ok {
+		if i := def.index(run.Step); i >= 0 && def.steps[i].notAbortable {
+			return fault.Errorf(fault.Conflict, "the step %q must not be interrupted; it ends by %s", run.Step, run.StepDeadline.Format(time.RFC3339))
+		}
+	}
+	if _, err := tx.NewUpdate().Model((*Run)(nil)).Set("abort = ?", why).Set("hold = ''").Where("id = ?", run.ID).Exec(ctx); err != nil {
+		return fault.E(fault.Internal, "aborting the run of "+subject, err)
+	}
+	return e.resume(ctx, tx, run)
+}
+
+// Hold stops the live run of subject before its next step until Release.
+func (e *Engine) Hold(ctx context.Context, tx Tx, subject, why string) error {
+	run, err := e.Live(ctx, tx, subject)
+	if err != nil {
+		return err
+	}
+	if run == nil {
+		return fault.Errorf(fault.Conflict, "nothing is at work on %s that could be held", subject)
+	}
+	_, err = tx.NewUpdate().Model((*Run)(nil)).Set("hold = ?", why).Where("id = ?", run.ID).Exec(ctx)
+	return err
+}
+
+// Release lets a held run go on. Its step's time starts anew.
+func (e *Engine) Release(ctx context.Context, tx Tx, subject string) error {
+	run, err := e.Live(ctx, tx, subject)
+	if err != nil || run == nil {
+		return err
+	}
+	now := e.now()
+	q := tx.NewUpdate().Model((*Run)(nil)).Set("hold = ''").Where("id = ?", run.ID)
+	if def, ok := e.defs[run.Workflow]; ok && def.index(run.Step) >= 0 {
+		q = q.Set("step_deadline = ?", now.Add(def.steps[def.index(run.Step)].within))
+	}
+	if _, err := q.Exec(ctx); err != nil {
+		return fault.E(fault.Internal, "releasing the run of "+subject, err)
+	}
+	return e.resume(ctx, tx, run)
+}
+
+// resume enqueues a run that may have no job because it was held.
+func (e *Engine) resume(ctx context.Context, tx Tx, run *Run) error {
+	if run.Phase != Held {
+		return e.wake(ctx, tx, run)
+	}
+	now := e.now()
+	job, err := e.queue.Insert(ctx, tx, run.ID, now)
+	if err != nil {
+		return fault.E(fault.Unavailable, "enqueueing the run of "+run.Subject, err)
+	}
+	_, err = tx.NewUpdate().Model((*Run)(nil)).Set("phase = ?", Queued).Set("job_id = ?", job).Set("wake_at = ?", now).
+		Set("nudges = nudges + 1").Where("id = ?", run.ID).Exec(ctx)
+	return err
+}
+
+// Within returns the time limit of the named workflow.
+func (e *Engine) Within(workflow string) (time.Duration, error) {
+	def, ok := e.defs[workflow]
+	if !ok {
+		return 0, fmt.Errorf("no workflow %q", workflow)
+	}
+	return def.within(), nil
+}

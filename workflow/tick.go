@@ -1,0 +1,323 @@
+package workflow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"github.com/hagane-cloud/hagane/fault"
+)
+
+// turn is one conductor's turn of work on a run, under a lease.
+type turn struct {
+	*Engine
+	def     *definition
+	run     *Run
+	lease   Lease
+	subject any
+}
+
+// ErrBusy says that somebody else is at work on the subject.
+var ErrBusy = errors.New("somebody else is at work on it")
+
+// Tick carries the run on until it waits, is held or ends. It returns nil when there is nothing to
+// do, ErrBusy when somebody else holds the subject's lease; another error means that the turn broke off and someone must come back.
+func (e *Engine) Tick(ctx context.Context, id RunID, holder Holder) error {
+	run, err := e.Run(ctx, e.db.Read(), id)
+	if fault.Is(err, fault.NotFound) || (err == nil && run.Phase.Ended()) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	def, ok := e.defs[run.Workflow]
+	if !ok {
+		return fault.Errorf(fault.Internal, "run %s began with the workflow %q, which this version does not have", id, run.Workflow)
+	}
+	lease, ok, err := e.acquire(ctx, run.Subject, holder)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return ErrBusy
+	}
+	defer e.release(lease)
+	t := &turn{Engine: e, def: def, lease: lease}
+	// Read again under the lease: what we saw before may be another conductor's past.
+	if t.run, err = e.Run(ctx, e.db.Read(), id); err != nil || t.run.Phase.Ended() {
+		return err
+	}
+	return t.work(ctx)
+}
+
+func (t *turn) work(ctx context.Context) error {
+	subject, done, err := t.def.open(ctx, *t.run)
+	if err != nil {
+		return t.stumble(ctx, err)
+	}
+	defer done()
+	t.subject = subject
+	for {
+		again, err := t.once(ctx)
+		if err != nil || !again {
+			return err
+		}
+	}
+}
+
+// once does one attempt of the step in hand; again says that there is more to do at once.
+func (t *turn) once(ctx context.Context) (again bool, err error) {
+	i := t.def.index(t.run.Step)
+	if i < 0 {
+		return false, fault.Errorf(fault.Internal, "run %s is at the step %q, which %s does not have", t.run.ID, t.run.Step, t.run.Workflow)
+	}
+	st := t.def.steps[i]
+	if t.run.Abort != "" && !t.run.Undoing && !st.notAbortable {
+		return true, t.turnBack(ctx, "aborted: "+t.run.Abort)
+	}
+	if t.run.Hold != "" && !t.run.Undoing {
+		return false, t.record(ctx, "held", func(r *Run) { r.Phase, r.Reason = Held, r.Hold })
+	}
+	seen := t.run.Nudges
+	call := st.do
+	if t.run.Undoing {
+		call = st.undo
+	}
+	var result error
+	if call != nil {
+		if t.run.Phase != Running && t.run.Phase != Aborting {
+			// Not recorded by itself: a turn that breaks off leaves the run as it was, and the lease says who was at work.
+			t.run.Phase = Running
+		}
+		result = t.call(ctx, call)
+	}
+	if ctx.Err() != nil {
+		return false, fault.E(fault.Unavailable, "the turn was broken off", context.Cause(ctx))
+	}
+	if t.Interrupt != nil {
+		t.Interrupt(st.name)
+	}
+	return t.settle(ctx, i, result, seen)
+}
+
+// call runs a step and turns a panic into an error: a defect in one step must not take the conductor down.
+func (t *turn) call(ctx context.Context, fn func(context.Context, any) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			t.log.Error("a step panicked", "run", t.run.ID, "step", t.run.Step, "panic", p, "stack", string(debug.Stack()))
+			err = fault.Errorf(fault.Internal, "the step %q panicked: %v", t.run.Step, p)
+		}
+	}()
+	return fn(ctx, t.subject)
+}
+
+// settle records how an attempt ended and decides what comes next.
+func (t *turn) settle(ctx context.Context, i int, result error, seen int64) (again bool, err error) {
+	var w *waiting
+	late := t.now().After(t.run.StepDeadline)
+	switch {
+	case result == nil && t.run.Undoing:
+		return t.stepBack(ctx, i, "done", "")
+	case result == nil:
+		return t.stepOn(ctx, i)
+	case errors.As(result, &w) && !late:
+		return t.pause(ctx, "waiting", w.reason, w.poll, seen)
+	case !late && (t.run.Undoing || !hopeless(result)):
+		return t.pause(ctx, "retrying", result.Error(), backoff(t.run.Attempt+1), seen)
+	}
+	why := result.Error()
+	if late {
+		why = fmt.Sprintf("not done within %s; last: %s", t.def.steps[i].within, why)
+	}
+	if t.run.Undoing {
+		t.log.Error("an undo gave up", "run", t.run.ID, "subject", t.run.Subject, "step", t.run.Step, "why", why)
+		return t.stepBack(ctx, i, "given up", why)
+	}
+	return true, t.turnBack(ctx, why)
+}
+
+func (t *turn) stepOn(ctx context.Context, i int) (bool, error) {
+	last := i == len(t.def.steps)-1
+	err := t.record(ctx, "done", func(r *Run) {
+		if last {
+			t.end(r, Done)
+			return
+		}
+		t.begin(r, t.def.steps[i+1])
+	})
+	return !last, err
+}
+
+// turnBack begins to undo, with the step in hand: it may have borrowed before it failed.
+func (t *turn) turnBack(ctx context.Context, why string) error {
+	return t.record(ctx, "failed", func(r *Run) {
+		r.Error, r.Undoing = why, true
+		t.begin(r, t.def.steps[t.def.index(r.Step)])
+		r.Phase = Aborting
+	})
+}
+
+// ErrUndo begins the Error of a run in which an undo gave up, so that hosts can hold the subject.
+const ErrUndo = "could not be given back"
+
+func (t *turn) stepBack(ctx context.Context, i int, outcome, why string) (bool, error) {
+	err := t.record(ctx, outcome, func(r *Run) {
+		if why != "" {
+			r.Reason = why
+			r.Error += fmt.Sprintf("; %s: %s: %s", ErrUndo, r.Step, why)
+		}
+		// Steps that have nothing to give back are passed over without a record of their own.
+		for i--; i >= 0 && t.def.steps[i].undo == nil; i-- {
+		}
+		if i < 0 {
+			t.end(r, Failed)
+			return
+		}
+		t.begin(r, t.def.steps[i])
+		r.Phase = Aborting
+	})
+	return err == nil && !t.run.Phase.Ended(), err
+}
+
+// pause records why the run stands still and enqueues its next look, unless it was nudged meanwhile.
+func (t *turn) pause(ctx context.Context, outcome, why string, d time.Duration, seen int64) (again bool, err error) {
+	err = t.commit(ctx, func(ctx context.Context, tx Tx) error {
+		var nudges int64
+		if err := tx.NewSelect().Model((*Run)(nil)).Column("nudges").Where("id = ?", t.run.ID).Scan(ctx, &nudges); err != nil {
+			return err
+		}
+		again = nudges != seen && outcome == "waiting"
+		if !t.run.Undoing {
+			t.run.Phase = Waits
+		}
+		t.run.Attempt++
+		t.run.Reason = why
+		t.run.WakeAt = t.now().Add(d)
+		if !again {
+			if t.run.JobID, err = t.queue.Insert(ctx, tx, t.run.ID, t.run.WakeAt); err != nil {
+				return err
+			}
+		}
+		if err := t.save(ctx, tx); err != nil {
+			return err
+		}
+		return t.write(ctx, tx, outcome, why, false)
+	})
+	if again {
+		t.run.Nudges = seen
+		return true, t.refresh(ctx)
+	}
+	return false, err
+}
+
+// refresh takes over what others wrote to the run: nudges, aborts, holds.
+func (t *turn) refresh(ctx context.Context) error {
+	fresh, err := t.Run(ctx, t.db.Read(), t.run.ID)
+	if err != nil {
+		return err
+	}
+	t.run = fresh
+	return nil
+}
+
+// stumble records that the subject could not even be loaded, and tries again later.
+func (t *turn) stumble(ctx context.Context, cause error) error {
+	if t.now().After(t.run.StepDeadline) {
+		return t.turnBack(ctx, cause.Error())
+	}
+	_, err := t.pause(ctx, "retrying", cause.Error(), backoff(t.run.Attempt+1), t.run.Nudges)
+	return err
+}
+
+// begin puts a step in hand.
+func (t *turn) begin(r *Run, s step) {
+	now := t.now()
+	r.Step, r.Visit, r.Attempt, r.Phase = s.name, r.Visit+1, 0, Running
+	r.StepAt, r.StepDeadline, r.WakeAt, r.Reason = now, now.Add(s.within), now, ""
+}
+
+func (t *turn) end(r *Run, p Phase) {
+	r.Phase, r.Reason = p, ""
+	r.EndedAt = bun.NullTime{Time: t.now()}
+}
+
+// record closes the step in hand with an outcome, applies change to the run, and, when the run has ended, lets the host record it too.
+func (t *turn) record(ctx context.Context, outcome string, change func(*Run)) error {
+	err := t.commit(ctx, func(ctx context.Context, tx Tx) error {
+		t.run.Attempt++
+		why := t.run.Reason
+		before := *t.run
+		change(t.run)
+		if outcome == "failed" {
+			why = t.run.Error
+		} else if outcome == "done" {
+			why = ""
+		} else if t.run.Reason != "" {
+			why = t.run.Reason
+		}
+		if err := t.save(ctx, tx); err != nil {
+			return err
+		}
+		after := t.run
+		t.run = &before
+		err := t.write(ctx, tx, outcome, why, outcome != "held")
+		t.run = after
+		if err != nil || !t.run.Phase.Ended() {
+			return err
+		}
+		return t.def.ended(ctx, tx, *t.run)
+	})
+	if err != nil {
+		return err
+	}
+	if t.run.Phase.Ended() {
+		return nil
+	}
+	return t.refresh(ctx)
+}
+
+// save writes the turn's columns; abort, hold and nudges belong to others.
+func (t *turn) save(ctx context.Context, tx Tx) error {
+	_, err := tx.NewUpdate().Model(t.run).
+		Column("phase", "step", "undoing", "visit", "attempt", "reason", "error", "job_id", "step_at", "step_deadline", "wake_at", "ended_at").
+		WherePK().Exec(ctx)
+	return err
+}
+
+// write keeps the history of the step in hand.
+func (t *turn) write(ctx context.Context, tx Tx, outcome, why string, ended bool) error {
+	rec := StepRecord{
+		RunID: t.run.ID, Visit: t.run.Visit, Step: t.run.Step, Undo: t.run.Undoing, Attempts: t.run.Attempt,
+		Outcome: outcome, Reason: why, StartedAt: t.run.StepAt,
+	}
+	if ended {
+		rec.EndedAt = bun.NullTime{Time: t.now()}
+	}
+	_, err := tx.NewInsert().Model(&rec).
+		On("CONFLICT (run_id, visit) DO UPDATE").
+		Set("attempts = EXCLUDED.attempts").Set("outcome = EXCLUDED.outcome").
+		Set("reason = CASE WHEN EXCLUDED.reason = '' THEN run_step.reason ELSE EXCLUDED.reason END").
+		Set("ended_at = EXCLUDED.ended_at").Exec(ctx)
+	return err
+}
+
+// commit runs fn in a transaction that first proves, and renews, our lease: a conductor that lost it
+// can record nothing any more.
+func (t *turn) commit(ctx context.Context, fn func(ctx context.Context, tx Tx) error) error {
+	before := *t.run
+	err := t.db.Tx(ctx, func(ctx context.Context, tx Tx) error {
+		*t.run = before
+		if err := t.prove(ctx, tx, t.lease); err != nil {
+			return err
+		}
+		return fn(ctx, tx)
+	})
+	if err != nil {
+		*t.run = before
+	}
+	return err
+}
