@@ -21,7 +21,10 @@ const (
 
 // Claim is the agent's first call: it takes over the run that the boot script was made for.
 type Claim struct {
-	Secret    string    `json:"secret"`
+	Secret string `json:"secret"`
+	// Nonce is random, one for each run of the agent: a claim that is repeated with the same nonce (the first
+	// answer was lost on the way) is the same claim and gets the same answer; with another it is refused.
+	Nonce     string    `json:"nonce,omitempty"`
 	MACs      []string  `json:"macs"`      // of all NICs, lower case
 	BootMode  string    `json:"boot_mode"` // uefi or bios, as the running kernel sees it
 	Version   string    `json:"version"`   // of the agent

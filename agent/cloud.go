@@ -1,0 +1,144 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/hagane-cloud/hagane/agent/protocol"
+	"github.com/hagane-cloud/hagane/fault"
+)
+
+// answerLimit bounds an answer of the cloud; a config drive's files come within one.
+const answerLimit = 128 << 20
+
+// cloud is the cloud as the agent sees it: one method a call, each tried once.
+type cloud struct {
+	base  string
+	http  *http.Client
+	token string
+}
+
+// client is the agent's own HTTP client. A proxy has no place on the provisioning network, and an
+// answer's time limit is the call's.
+func client() *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		DialContext:         (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
+		TLSHandshakeTimeout: 10 * time.Second,
+		IdleConnTimeout:     90 * time.Second,
+	}}
+}
+
+func (c *cloud) claim(ctx context.Context, claim protocol.Claim) (protocol.Claimed, error) {
+	var claimed protocol.Claimed
+	err := c.exchange(ctx, protocol.PathClaim, claim, &claimed)
+	if err == nil {
+		c.token = claimed.Token
+	}
+	return claimed, fault.Wrap("claiming the run", err)
+}
+
+func (c *cloud) beat(ctx context.Context, beat protocol.Beat) (protocol.Orders, error) {
+	var orders protocol.Orders
+	err := c.exchange(ctx, protocol.PathHeartbeat, beat, &orders)
+	return orders, fault.Wrap("sending a heartbeat", err)
+}
+
+func (c *cloud) log(ctx context.Context, text []byte) error {
+	answer, err := c.post(ctx, protocol.PathLog, "text/plain; charset=utf-8", text)
+	if err == nil {
+		_ = answer.Body.Close() // nothing is read from it
+	}
+	return fault.Wrap("sending the log home", err)
+}
+
+// image opens an image's stream. The caller closes it.
+func (c *cloud) image(ctx context.Context, ref string) (io.ReadCloser, error) {
+	base, err := url.Parse(c.base)
+	if err != nil {
+		return nil, fault.E(fault.Invalid, "reading the cloud's URL", err)
+	}
+	at, err := base.Parse(ref)
+	if err != nil {
+		return nil, fault.E(fault.Invalid, "reading the image's URL", err)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), nil)
+	if err != nil {
+		return nil, fault.E(fault.Invalid, "asking for the image", err)
+	}
+	// The image's own encoding is named in the order; the transport must not add one.
+	request.Header.Set("Accept-Encoding", "identity")
+	answer, err := c.do(request)
+	if err != nil {
+		return nil, fault.Wrap("asking for the image", err)
+	}
+	return answer.Body, nil
+}
+
+func (c *cloud) exchange(ctx context.Context, path string, question, result any) error {
+	body, err := json.Marshal(question)
+	if err != nil {
+		return fault.E(fault.Internal, "encoding "+path, err)
+	}
+	answer, err := c.post(ctx, path, "application/json", body)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	if err := json.NewDecoder(io.LimitReader(answer.Body, answerLimit)).Decode(result); err != nil {
+		return fault.E(fault.Unavailable, "reading the answer", err)
+	}
+	// Reading to the end lets the connection be used again.
+	_, _ = io.Copy(io.Discard, io.LimitReader(answer.Body, 4096))
+	return nil
+}
+
+func (c *cloud) post(ctx context.Context, path, kind string, body []byte) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimRight(c.base, "/")+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, fault.E(fault.Invalid, "reading the cloud's URL", err)
+	}
+	request.Header.Set("Content-Type", kind)
+	return c.do(request)
+}
+
+func (c *cloud) do(request *http.Request) (*http.Response, error) {
+	if c.token != "" {
+		request.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	answer, err := c.http.Do(request)
+	if err != nil {
+		return nil, fault.E(fault.Unavailable, "the cloud did not answer", err)
+	}
+	if answer.StatusCode/100 == 2 {
+		return answer, nil
+	}
+	defer func() { _ = answer.Body.Close() }()
+	words, _ := io.ReadAll(io.LimitReader(answer.Body, 512)) // what there is of it is enough
+	return nil, fault.Errorf(kindOf(answer.StatusCode), "the cloud answered %s: %s", answer.Status, strings.TrimSpace(string(words)))
+}
+
+// kindOf tells answers that time may change (Unavailable) from those that it will not.
+func kindOf(status int) fault.Kind {
+	switch status {
+	case http.StatusUnauthorized:
+		return fault.Unauthentic
+	case http.StatusForbidden:
+		return fault.Denied
+	case http.StatusNotFound, http.StatusGone:
+		return fault.NotFound
+	case http.StatusConflict:
+		return fault.Conflict
+	case http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusUnprocessableEntity:
+		return fault.Invalid
+	case http.StatusRequestEntityTooLarge:
+		return fault.TooLarge
+	}
+	return fault.Unavailable
+}
