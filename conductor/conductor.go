@@ -77,7 +77,11 @@ func (c *Conductor) Look(ctx context.Context, id workflow.RunID) error {
 	turns := c.turns.Load()
 	stop := context.AfterFunc(turns, func() { cancel(context.Cause(turns)) })
 	defer stop()
-	return c.engine.Tick(ctx, id, c.o.ID)
+	err := c.engine.Tick(ctx, id, c.o.ID)
+	if err != nil && !errors.Is(err, workflow.ErrBusy) {
+		c.o.Log.Warn("a turn broke off; it is tried again", "run", id, "error", err)
+	}
+	return err
 }
 
 // Run works until ctx ends, then lets the turns in hand finish their step for up to grace.

@@ -16,14 +16,14 @@ type Job struct {
 	*Service
 	Node  *Node
 	Ports []Port
-	Run   workflow.Run
+	Run   *workflow.Run
 
 	driver bmc.Driver
 	done   func()
 }
 
 // Open loads the job of a run.
-func (s *Service) Open(ctx context.Context, run workflow.Run) (*Job, func(), error) {
+func (s *Service) Open(ctx context.Context, run *workflow.Run) (*Job, func(), error) {
 	n, err := get(ctx, s.DB.Read(), ID(run.Subject))
 	if err != nil {
 		return nil, nil, err

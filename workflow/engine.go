@@ -31,7 +31,7 @@ type Engine struct {
 type definition struct {
 	name  string
 	steps []step
-	open  func(ctx context.Context, run Run) (any, func(), error)
+	open  func(ctx context.Context, run *Run) (any, func(), error)
 	ended func(ctx context.Context, tx Tx, run Run) error
 }
 
@@ -64,7 +64,7 @@ func Register[S any](e *Engine, w Workflow[S], h Host[S]) {
 	def := &definition{
 		name:  w.Name,
 		ended: h.Ended,
-		open: func(ctx context.Context, run Run) (any, func(), error) {
+		open: func(ctx context.Context, run *Run) (any, func(), error) {
 			return h.Open(ctx, run)
 		},
 	}

@@ -95,9 +95,21 @@ func newRiver[T any](driver riverdriver.Driver[T], unwrap func(db.Tx) T, o Queue
 }
 
 func (q *riverQueue[T]) Insert(ctx context.Context, tx db.Tx, id RunID, at time.Time) (int64, error) {
-	res, err := q.client.InsertTx(ctx, q.unwrap(tx), tickArgs{Run: id}, &river.InsertOpts{ScheduledAt: at})
+	later := time.Until(at) > 0
+	opts := &river.InsertOpts{}
+	if later {
+		opts.ScheduledAt = at
+	}
+	res, err := q.client.InsertTx(ctx, q.unwrap(tx), tickArgs{Run: id}, opts)
 	if err != nil {
 		return 0, err
+	}
+	if later {
+		// River moves a scheduled job to the available ones only every 5 s. It fetches no job before its time, and itself
+		// keeps short snoozes among the available ones, so that is where our waits go too.
+		if _, err := tx.NewRaw("UPDATE river_job SET state = 'available' WHERE id = ? AND state = 'scheduled'", res.Job.ID).Exec(ctx); err != nil {
+			return 0, err
+		}
 	}
 	return res.Job.ID, nil
 }

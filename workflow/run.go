@@ -58,7 +58,7 @@ type Run struct {
 
 // StepRecord is the history of one step of a run.
 type StepRecord struct {
-	bun.BaseModel `bun:"table:run_step"`
+	bun.BaseModel `bun:"table:run_step,alias:run_step"`
 
 	RunID     RunID `bun:",pk"`
 	Visit     int64 `bun:",pk"`

@@ -55,7 +55,7 @@ func (e *Engine) Tick(ctx context.Context, id RunID, holder Holder) error {
 }
 
 func (t *turn) work(ctx context.Context) error {
-	subject, done, err := t.def.open(ctx, *t.run)
+	subject, done, err := t.def.open(ctx, t.run)
 	if err != nil {
 		return t.stumble(ctx, err)
 	}
@@ -220,7 +220,7 @@ func (t *turn) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.run = fresh
+	*t.run = *fresh // in place: the subject's steps look at it
 	return nil
 }
 

@@ -42,9 +42,9 @@ func (w Workflow[S]) Within() time.Duration {
 
 // Host is the noun that a workflow belongs to.
 type Host[S any] interface {
-	// Open loads what the steps of a run need; it is called before each turn of work. The returned
-	// function releases it.
-	Open(ctx context.Context, run Run) (S, func(), error)
+	// Open loads what the steps of a run need; it is called before each turn of work. run is kept up to
+	// date while the turn lasts. The returned function releases what was loaded.
+	Open(ctx context.Context, run *Run) (S, func(), error)
 	// Ended records what became of the subject, in the transaction that ends the run.
 	Ended(ctx context.Context, tx Tx, run Run) error
 }
