@@ -24,6 +24,9 @@ type Config struct {
 	Log     *slog.Logger // nil: nowhere; what is logged is also kept to be sent home on failure
 	Version string       // of the agent, told in the claim
 
+	// OnClaim, where it is set, is told how the claim was answered.
+	OnClaim func(protocol.Claimed)
+
 	// ClaimWithin bounds the time in which the claim must be answered; 0 is 15 minutes.
 	ClaimWithin time.Duration
 	// Stall is how long an image's stream may be silent before it counts as broken; 0 is one minute.

@@ -91,6 +91,9 @@ func (a *agent) claim(ctx context.Context) error {
 		if err == nil {
 			a.heard = time.Now()
 			a.log.Info("claimed the run", "node", a.claimed.Node)
+			if a.OnClaim != nil {
+				a.OnClaim(a.claimed)
+			}
 			return nil
 		}
 		if !fault.Is(err, fault.Unavailable) || time.Now().After(deadline) {
