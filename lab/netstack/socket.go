@@ -43,6 +43,15 @@ func (c *packetConn) WriteTo(b []byte, addr net.Addr) (int, error) {
 	return c.UDPConn.WriteTo(b, &net.UDPAddr{IP: to.IP.To4(), Port: to.Port})
 }
 
+// LocalAddr returns the socket's address: 0.0.0.0 and the port when it is bound to all addresses.
+func (c *packetConn) LocalAddr() net.Addr {
+	addr, ok := c.UDPConn.LocalAddr().(*net.UDPAddr)
+	if !ok || len(addr.IP) > 0 {
+		return c.UDPConn.LocalAddr()
+	}
+	return &net.UDPAddr{IP: net.IPv4zero.To4(), Port: addr.Port}
+}
+
 // Listen accepts TCP connections to a port of all addresses of the host; 0 chooses one.
 func (h *Host) Listen(port int) (net.Listener, error) {
 	l, err := gonet.ListenTCP(h.stack, tcpip.FullAddress{NIC: nicID, Port: uint16(port)}, ipv4.ProtocolNumber)
