@@ -52,8 +52,9 @@ func (m *Machine) args(mode machine.Mode, order []machine.Device) ([]string, err
 		device := fmt.Sprintf("virtio-net-pci,netdev=net%d,mac=%s", i, n.MAC)
 		if network > 0 {
 			device += fmt.Sprintf(",bootindex=%d", network+i)
-		} else {
-			device += ",romfile=" // SeaBIOS would still try the ROM last
+		}
+		if network == 0 || m.options.FirmwarePXE && mode == machine.UEFI {
+			device += ",romfile=" // SeaBIOS would try a ROM last, even without an index
 		}
 		args = append(args, "-netdev", fmt.Sprintf("socket,id=net%d,fd=%d", i, nicFD+i), "-device", device)
 	}

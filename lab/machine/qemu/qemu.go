@@ -24,6 +24,10 @@ type Options struct {
 	Firmware Firmware
 	Accel    string // tcg or kvm, as Accelerator found
 	Log      *slog.Logger
+
+	// FirmwarePXE makes UEFI boot over the network with its own PXE client, which fetches a boot loader by TFTP,
+	// instead of the iPXE in the NIC's ROM. It takes a little longer.
+	FirmwarePXE bool
 }
 
 // Machine is a machine in QEMU.

@@ -167,7 +167,7 @@ func (s *bootServer) wait(t *testing.T, path string, within time.Duration) {
 	}
 }
 
-func rig(t *testing.T, mode machine.Mode, bus machine.BusKind) (*vswitch.Switch, *qemu.Machine) {
+func rig(t *testing.T, mode machine.Mode, bus machine.BusKind, change ...func(*qemu.Options)) (*vswitch.Switch, *qemu.Machine) {
 	t.Helper()
 	firmware, err := qemu.FindFirmware()
 	if err != nil {
@@ -190,12 +190,16 @@ func rig(t *testing.T, mode machine.Mode, bus machine.BusKind) (*vswitch.Switch,
 	seed := machine.Seed(1)
 	accel := qemu.Accelerator(t.Context(), firmware.QEMU, filepath.Join(os.TempDir(), "hagane-test-accelerator"))
 	log := slog.New(slog.NewTextHandler(testWriter{t}, nil))
+	options := qemu.Options{Firmware: firmware, Accel: accel, Log: log}
+	for _, f := range change {
+		f(&options)
+	}
 	m, err := qemu.New(machine.Spec{
 		Name: "n1", Manufacturer: "Hagane, Lab", Product: "Rack 1", Serial: seed.Serial("HG", "n1"), UUID: seed.UUID("n1"),
 		Mode: mode, CPUs: 1, MemoryMB: 512,
 		Disks: []machine.DiskSpec{{Bus: bus, Bytes: 1 << 30, Serial: "D0"}},
 		NICs:  []machine.NICSpec{{MAC: seed.MAC("n1/0"), Port: "r1p01"}},
-	}, t.TempDir(), []*vswitch.Port{port}, qemu.Options{Firmware: firmware, Accel: accel, Log: log})
+	}, t.TempDir(), []*vswitch.Port{port}, options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -260,6 +264,19 @@ func TestNetworkBootOnceThenReset(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestFirmwarePXE(t *testing.T) {
+	sw, m := rig(t, machine.UEFI, machine.NVMe, func(o *qemu.Options) { o.FirmwarePXE = true })
+	s := startBootServer(t, sw, m.Spec().NICs[0].MAC, script)
+	if err := m.SetBoot(t.Context(), machine.Boot{Device: machine.Network, Persistent: true}); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Power(t.Context(), machine.PowerOn); err != nil {
+		t.Fatal(err)
+	}
+	s.wait(t, "tftp snponly.efi", 2*time.Minute)
+	s.wait(t, "/got", time.Minute)
 }
 
 func within(t *testing.T, limit time.Duration, what string, cond func() bool) {
