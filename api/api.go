@@ -120,7 +120,7 @@ func (e endpoint) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	rec := &recorder{ResponseWriter: w, status: http.StatusOK}
 	err := e.serve(rec, r)
 	if err != nil && !rec.wrote {
-		e.Error(rec, Status(err), err)
+		e.Error(rec, fault.Status(err), err)
 	}
 	level := slog.LevelDebug
 	if err != nil {
@@ -202,25 +202,3 @@ func (r *recorder) Write(b []byte) (int, error) {
 
 // Unwrap lets http.ResponseController reach the connection.
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
-
-// Status is the HTTP status of a fault.
-func Status(err error) int {
-	switch fault.KindOf(err) {
-	case fault.Invalid:
-		return http.StatusBadRequest
-	case fault.NotFound:
-		return http.StatusNotFound
-	case fault.Conflict:
-		return http.StatusConflict
-	case fault.Denied:
-		return http.StatusForbidden
-	case fault.Unauthentic:
-		return http.StatusUnauthorized
-	case fault.Unavailable:
-		return http.StatusServiceUnavailable
-	case fault.TooLarge:
-		return http.StatusRequestEntityTooLarge
-	case fault.Internal:
-	}
-	return http.StatusInternalServerError
-}

@@ -6,6 +6,7 @@ package fault
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 )
 
@@ -125,4 +126,26 @@ func Message(err error) string {
 		}
 	}
 	return strings.Join(words, ": ")
+}
+
+// Status is the HTTP status that err's kind stands for.
+func Status(err error) int {
+	switch KindOf(err) {
+	case Invalid:
+		return http.StatusBadRequest
+	case NotFound:
+		return http.StatusNotFound
+	case Conflict:
+		return http.StatusConflict
+	case Denied:
+		return http.StatusForbidden
+	case Unauthentic:
+		return http.StatusUnauthorized
+	case Unavailable:
+		return http.StatusServiceUnavailable
+	case TooLarge:
+		return http.StatusRequestEntityTooLarge
+	case Internal:
+	}
+	return http.StatusInternalServerError
 }
