@@ -1,0 +1,66 @@
+// Package bmcsim is what the lab's simulated BMCs have in common: whose machine they control, how they
+// are reached, and the sensors they read. The protocols are in the folders below: redfish and ipmi. A
+// simulated BMC really controls its machine, through package machine and in no other way.
+package bmcsim
+
+import (
+	"hash/fnv"
+	"log/slog"
+	"net/netip"
+
+	"github.com/hagane-cloud/hagane/lab/machine"
+)
+
+// Config describes one BMC.
+type Config struct {
+	Machine  machine.Machine
+	Address  netip.Addr // to listen on, a loopback address; the port is chosen by the system
+	Username string
+	Password string
+	Vendor   string // of the BMC
+	Model    string
+	Firmware string // version, major.minor
+	Log      *slog.Logger
+}
+
+// Kind is what a sensor measures.
+type Kind string
+
+// The kinds of sensor.
+const (
+	Temperature Kind = "temperature" // degrees Celsius
+	Fan         Kind = "fan"         // revolutions a minute
+	Voltage     Kind = "voltage"     // volts
+	Power       Kind = "power"       // watts
+)
+
+// Sensor is a sensor of a server. A reading is Raw times Step: BMCs report bytes.
+type Sensor struct {
+	Name     string
+	Kind     Kind
+	Raw      uint8
+	Step     float64 // unit of Raw
+	Max      uint8   // upper critical threshold, in Raw
+	Standby  bool    // has a reading while the server is off
+	Location string  // Intake, CPU, …
+}
+
+// Value returns the reading; ok is false when there is none.
+func (s Sensor) Value(on bool) (value float64, ok bool) {
+	return float64(s.Raw) * s.Step, on || s.Standby
+}
+
+// Sensors returns a machine's sensors. Readings differ a little from machine to machine and stay as they are.
+func Sensors(spec machine.Spec) []Sensor {
+	hash := fnv.New32a()
+	_, _ = hash.Write([]byte(spec.Serial))
+	off := uint8(hash.Sum32() % 5)
+	return []Sensor{
+		{Name: "Inlet Temp", Kind: Temperature, Raw: 21 + off, Step: 1, Max: 45, Standby: true, Location: "Intake"},
+		{Name: "CPU1 Temp", Kind: Temperature, Raw: 44 + off, Step: 1, Max: 95, Location: "CPU"},
+		{Name: "Fan1", Kind: Fan, Raw: 52 + off, Step: 100, Max: 180, Location: "SystemBoard"},
+		{Name: "Fan2", Kind: Fan, Raw: 54 + off, Step: 100, Max: 180, Location: "SystemBoard"},
+		{Name: "P12V", Kind: Voltage, Raw: 200, Step: 0.06, Max: 215, Location: "SystemBoard"},
+		{Name: "Total Power", Kind: Power, Raw: 38 + off, Step: 4, Max: 200, Location: "PowerSupply"},
+	}
+}
