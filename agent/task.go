@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"github.com/hagane-cloud/hagane/agent/protocol"
 	"github.com/hagane-cloud/hagane/fault"
@@ -81,7 +82,7 @@ func (a *agent) do(ctx context.Context, t *task) (protocol.Result, error) {
 	var err error
 	switch o := t.order; {
 	case o.Inspect != nil:
-		result.Inventory, err = a.inspect(ctx, t)
+		result.Inventory, err = a.inspect(ctx, o.Inspect, t)
 	case o.Erase != nil:
 		result.Erased, err = a.erase(ctx, o.Erase, t)
 	case o.Write != nil:
@@ -95,7 +96,7 @@ func (a *agent) do(ctx context.Context, t *task) (protocol.Result, error) {
 }
 
 // inspect reads the machine and hears its neighbours.
-func (a *agent) inspect(ctx context.Context, t *task) (*protocol.Inventory, error) {
+func (a *agent) inspect(ctx context.Context, o *protocol.Inspect, t *task) (*protocol.Inventory, error) {
 	t.doing("reading the inventory", 0)
 	inventory, err := a.Machine.Inventory(ctx)
 	if err != nil {
@@ -106,6 +107,11 @@ func (a *agent) inspect(ctx context.Context, t *task) (*protocol.Inventory, erro
 		return &inventory, nil
 	}
 	t.describe("listening for neighbours")
+	if o.ListenSeconds > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Duration(o.ListenSeconds)*time.Second)
+		defer cancel()
+	}
 	neighbours, err := n.Neighbours(ctx)
 	if err != nil {
 		a.log.Warn("could not listen for neighbours", "error", err)

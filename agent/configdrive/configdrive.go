@@ -7,13 +7,14 @@ package configdrive
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"io"
 	"io/fs"
-	"path"
 	"sort"
 
+	"github.com/hagane-cloud/hagane/agent/fat"
 	"github.com/hagane-cloud/hagane/agent/partition"
+	"github.com/hagane-cloud/hagane/fault"
 )
 
 // Label is the file system label by which a config drive is known.
@@ -35,19 +36,21 @@ func (d Drive) Paths() []string {
 	return paths
 }
 
-// check refuses paths that a file system can not carry.
-func (d Drive) check() error {
-	for _, p := range d.Paths() {
-		if !fs.ValidPath(p) || p == "." {
-			return fmt.Errorf("%q is not a path within a drive", p)
-		}
-		for dir := path.Dir(p); dir != "."; dir = path.Dir(dir) {
-			if _, is := d[dir]; is {
-				return fmt.Errorf("%q is both a file and a folder", dir)
-			}
-		}
+// Build returns the file system for a disk with sectors of the given size in bytes (0 means 512).
+// The same content gives the same bytes. Its faults are Invalid (a bad path) and TooLarge.
+func Build(d Drive, sectorBytes int) ([]byte, error) {
+	image, err := fat.Build(fat.Options{Label: Label, SectorBytes: sectorBytes, MaxBytes: MaxBytes}, d)
+	return image, fault.Wrap("making a config drive", err)
+}
+
+// Read returns the content of the config drive on a partition or disk. It returns fs.ErrNotExist
+// when there is none, and an Invalid fault when there is one and it is damaged.
+func Read(from io.ReaderAt) (Drive, error) {
+	d, err := fat.Read(from, Label, 2*MaxBytes)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fault.Wrap("reading the config drive", err)
 	}
-	return nil
+	return d, err
 }
 
 // Find looks for a config drive on a disk of the given size in bytes and sector size (512 or

@@ -79,8 +79,12 @@ type Order struct {
 	Shutdown    *Shutdown    `json:"shutdown,omitempty"`
 }
 
-// Inspect asks for a fresh inventory.
-type Inspect struct{}
+// Inspect asks for a fresh inventory, with the neighbours of all NICs that have a link.
+type Inspect struct {
+	// ListenSeconds bounds the time in which neighbours are listened for; 0 is the agent's own bound (35 s, since
+	// switches speak every 30). It ends sooner when every NIC has heard its neighbour.
+	ListenSeconds int `json:"listen_seconds,omitempty"`
+}
 
 // Erase asks for all disks to be erased, by the best method that each offers.
 type Erase struct {

@@ -1,9 +1,12 @@
-package configdrive
+package fat
 
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"io/fs"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 	"unicode/utf16"
 
@@ -24,12 +27,20 @@ const (
 	fixedDate   = 0x0021 // 1 January 1980: the same content gives the same bytes
 )
 
+// Options say what volume to make.
+type Options struct {
+	Label       string // at most 11 characters
+	SectorBytes int    // of the disk; 0 means 512
+	MaxBytes    int    // of the whole volume; 0 means 512 MiB
+}
+
 // volume is a file system being laid out.
 type volume struct {
 	sector, cluster int // bytes
 	fat             []uint16
 	data            []byte // of the clusters, from cluster 2
 	root            []byte
+	label           string
 }
 
 // folder is a directory being laid out.
@@ -38,57 +49,74 @@ type folder struct {
 	folders []string
 }
 
-// Build returns the file system for a disk with sectors of the given size in bytes (0 means 512).
-// The same content gives the same bytes. Its faults are Invalid (a bad path) and TooLarge.
-func Build(d Drive, sectorBytes int) ([]byte, error) {
-	if sectorBytes == 0 {
-		sectorBytes = 512
+// Build returns a FAT16 volume that holds files: path → content. The same files give the same bytes.
+// Its faults are Invalid (a bad path) and TooLarge.
+func Build(o Options, files map[string][]byte) ([]byte, error) {
+	if o.SectorBytes == 0 {
+		o.SectorBytes = 512
 	}
-	if err := d.check(); err != nil {
-		return nil, fault.E(fault.Invalid, "making a config drive", err)
+	if o.MaxBytes == 0 {
+		o.MaxBytes = 512 << 20
 	}
-	v := &volume{sector: sectorBytes, cluster: sectorBytes, fat: []uint16{0xfff8, endOfChain}}
+	if err := check(files); err != nil {
+		return nil, err
+	}
+	v := &volume{sector: o.SectorBytes, cluster: o.SectorBytes, fat: []uint16{0xfff8, endOfChain}, label: o.Label}
 	var total int
-	for _, b := range d {
+	for _, b := range files {
 		total += len(b)
 	}
-	if total > MaxBytes {
-		return nil, fault.Errorf(fault.TooLarge, "a config drive of %d bytes is more than the %d that the format allows", total, MaxBytes)
+	if total > o.MaxBytes {
+		return nil, fault.Errorf(fault.TooLarge, "%d bytes are more than the %d that the volume may have", total, o.MaxBytes)
 	}
-	for total/v.cluster+2*len(d)+64 > maxClusters {
+	for total/v.cluster+2*len(files)+64 > maxClusters {
 		v.cluster *= 2
 	}
-	tree := d.tree()
-	root, err := v.layOut(d, tree, ".", 0)
+	root, err := v.layOut(files, tree(files), ".", 0)
 	if err != nil {
 		return nil, err
 	}
 	label := make([]byte, dirEntry)
-	copy(label, padded(Label))
+	copy(label, padded(o.Label))
 	label[11] = attrLabel
 	binary.LittleEndian.PutUint16(label[24:], fixedDate)
 	v.root = append(label, root...)
 	if len(v.root) > rootEntries*dirEntry {
-		return nil, fault.Errorf(fault.TooLarge, "a config drive's top folder holds too many files")
+		return nil, fault.Errorf(fault.TooLarge, "the volume's top folder holds too many files")
 	}
 	image := v.assemble(crc32.ChecksumIEEE(v.data))
-	if len(image) > MaxBytes {
-		return nil, fault.Errorf(fault.TooLarge, "a config drive of %d bytes is more than the %d that the format allows", len(image), MaxBytes)
+	if len(image) > o.MaxBytes {
+		return nil, fault.Errorf(fault.TooLarge, "a volume of %d bytes is more than the %d that it may have", len(image), o.MaxBytes)
 	}
 	return image, nil
 }
 
+// check refuses paths that a file system can not carry.
+func check(files map[string][]byte) error {
+	for p := range files {
+		if !fs.ValidPath(p) || p == "." {
+			return fault.Errorf(fault.Invalid, "%q is not a path within a volume", p)
+		}
+		for dir := path.Dir(p); dir != "."; dir = path.Dir(dir) {
+			if _, is := files[dir]; is {
+				return fault.Errorf(fault.Invalid, "%q is both a file and a folder", dir)
+			}
+		}
+	}
+	return nil
+}
+
 // tree lists the content of each folder; the top one is ".".
-func (d Drive) tree() map[string]*folder {
+func tree(files map[string][]byte) map[string]*folder {
 	t := map[string]*folder{".": {}}
-	for _, p := range d.Paths() {
+	for _, p := range slices.Sorted(maps.Keys(files)) {
 		dir := path.Dir(p)
 		for at := dir; t[at] == nil; at = path.Dir(at) {
 			t[at] = &folder{}
 		}
 		t[dir].files = append(t[dir].files, path.Base(p))
 	}
-	for _, p := range sortedKeys(t) {
+	for _, p := range slices.Sorted(maps.Keys(t)) {
 		if p != "." {
 			up := t[path.Dir(p)]
 			up.folders = append(up.folders, path.Base(p))
@@ -98,12 +126,12 @@ func (d Drive) tree() map[string]*folder {
 }
 
 // layOut stores a folder's files and folders and returns the folder's entries.
-func (v *volume) layOut(d Drive, tree map[string]*folder, dir string, self uint16) ([]byte, error) {
+func (v *volume) layOut(files map[string][]byte, tree map[string]*folder, dir string, self uint16) ([]byte, error) {
 	var entries []byte
 	f := tree[dir]
 	n := 0
 	for _, name := range f.files {
-		content := d[path.Join(dir, name)]
+		content := files[path.Join(dir, name)]
 		n++
 		e, err := entry(name, n, 0, v.store(content), len(content))
 		if err != nil {
@@ -114,7 +142,7 @@ func (v *volume) layOut(d Drive, tree map[string]*folder, dir string, self uint1
 	for _, name := range f.folders {
 		child := path.Join(dir, name)
 		start := v.reserve()
-		inner, err := v.layOut(d, tree, child, start)
+		inner, err := v.layOut(files, tree, child, start)
 		if err != nil {
 			return nil, err
 		}
@@ -201,7 +229,7 @@ func (v *volume) assemble(serial uint32) []byte {
 	le.PutUint16(image[26:], 64)
 	image[36], image[38] = 0x80, 0x29
 	le.PutUint32(image[39:], serial)
-	copy(image[43:], padded(Label))
+	copy(image[43:], padded(v.label))
 	copy(image[54:], "FAT16   ")
 	image[510], image[511] = 0x55, 0xaa
 
@@ -220,7 +248,7 @@ func (v *volume) assemble(serial uint32) []byte {
 func entry(name string, number int, attributes byte, start uint16, size int) ([]byte, error) {
 	units := utf16.Encode([]rune(name))
 	if len(units) > 255 || strings.ContainsAny(name, `\:*?"<>|`) {
-		return nil, fault.Errorf(fault.Invalid, "%q can not be a file name in a config drive", name)
+		return nil, fault.Errorf(fault.Invalid, "%q can not be a file name on a FAT volume", name)
 	}
 	short := shortName(name, number)
 	pieces := (len(units) + 12) / 13

@@ -1,17 +1,13 @@
-package configdrive
+package fat
 
 import (
-	"maps"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
 )
 
 // longOffsets are the places of the 13 characters within a long name's entry.
 var longOffsets = [13]int{1, 3, 5, 7, 9, 14, 16, 18, 20, 22, 24, 28, 30}
-
-func sortedKeys(t map[string]*folder) []string { return slices.Sorted(maps.Keys(t)) }
 
 // padded fills a name up to the 11 bytes of a directory entry.
 func padded(s string) []byte { return []byte((s + "           ")[:11]) }

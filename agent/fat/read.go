@@ -1,4 +1,4 @@
-package configdrive
+package fat
 
 import (
 	"encoding/binary"
@@ -20,13 +20,13 @@ type reader struct {
 	fat      []byte
 	narrow   bool  // FAT12
 	left     int64 // bytes that may still be read: a bound against damaged chains
-	out      Drive
+	out      map[string][]byte
 }
 
-// Read returns the content of the config drive on a partition or disk: a FAT12 or FAT16 file
-// system labelled config-2. It returns fs.ErrNotExist when there is no
-// such file system, and an Invalid fault when there is one and it is damaged.
-func Read(from io.ReaderAt) (Drive, error) {
+// Read returns all files of the FAT12 or FAT16 volume with the given label (in whatever case) that
+// from begins with. It returns fs.ErrNotExist when there is no such volume, and an Invalid fault when
+// there is one and it is damaged or holds more than limit bytes.
+func Read(from io.ReaderAt, label string, limit int64) (map[string][]byte, error) {
 	boot := make([]byte, 512)
 	if _, err := from.ReadAt(boot, 0); err != nil {
 		return nil, fs.ErrNotExist
@@ -34,7 +34,7 @@ func Read(from io.ReaderAt) (Drive, error) {
 	le := binary.LittleEndian
 	sector, perCluster := int64(le.Uint16(boot[11:])), int64(boot[13])
 	if boot[510] != 0x55 || boot[511] != 0xaa || boot[38] != 0x29 || sector < 512 || sector > 4096 || perCluster == 0 ||
-		!strings.EqualFold(strings.TrimRight(string(boot[43:54]), " "), Label) {
+		!strings.EqualFold(strings.TrimRight(string(boot[43:54]), " "), label) {
 		return nil, fs.ErrNotExist
 	}
 	reserved, fats, rootBytes := int64(le.Uint16(boot[14:])), int64(boot[16]), int64(le.Uint16(boot[17:]))*dirEntry
@@ -43,7 +43,7 @@ func Read(from io.ReaderAt) (Drive, error) {
 		sectors = int64(le.Uint32(boot[32:]))
 	}
 	rootAt := (reserved + fats*fatSectors) * sector
-	r := &reader{from: from, cluster: sector * perCluster, data: rootAt + rootBytes, left: 2 * MaxBytes, out: Drive{}}
+	r := &reader{from: from, cluster: sector * perCluster, data: rootAt + rootBytes, left: limit, out: map[string][]byte{}}
 	r.clusters = (sectors*sector - r.data) / r.cluster
 	r.narrow = r.clusters < 4085
 	if r.clusters <= 0 || fatSectors*sector > 1<<20 {
@@ -51,17 +51,17 @@ func Read(from io.ReaderAt) (Drive, error) {
 	}
 	r.fat = make([]byte, fatSectors*sector)
 	if _, err := from.ReadAt(r.fat, reserved*sector); err != nil {
-		return nil, fault.E(fault.Unavailable, "reading the config drive", err)
+		return nil, fault.E(fault.Unavailable, "reading the volume", err)
 	}
 	root := make([]byte, rootBytes)
 	if _, err := from.ReadAt(root, rootAt); err != nil {
-		return nil, fault.E(fault.Unavailable, "reading the config drive", err)
+		return nil, fault.E(fault.Unavailable, "reading the volume", err)
 	}
 	return r.out, r.folder(root, ".", 0)
 }
 
 func damaged(why string) error {
-	return fault.Errorf(fault.Invalid, "the config drive is damaged: %s", why)
+	return fault.Errorf(fault.Invalid, "the volume is damaged: %s", why)
 }
 
 // folder reads all that a folder's entries lead to.
@@ -117,11 +117,11 @@ func (r *reader) chain(start int64) ([]byte, error) {
 	var content []byte
 	for at := start; at >= 2 && at < r.clusters+2; at = r.next(at) {
 		if r.left -= r.cluster; r.left < 0 {
-			return nil, damaged("a chain of clusters does not end")
+			return nil, damaged("a chain of clusters does not end, or it holds too much")
 		}
 		b := make([]byte, r.cluster)
 		if _, err := r.from.ReadAt(b, r.data+(at-2)*r.cluster); err != nil {
-			return nil, fault.E(fault.Unavailable, "reading the config drive", err)
+			return nil, fault.E(fault.Unavailable, "reading the volume", err)
 		}
 		content = append(content, b...)
 	}
