@@ -16,15 +16,16 @@ import (
 // The layout is that of Microsoft's FAT specification (fatgen103), FAT16 with long names.
 
 const (
-	minClusters = 4200  // below 4085 a volume counts as FAT12; some readers round a little
-	maxClusters = 65000 // above 65524 it counts as FAT32
-	rootEntries = 512
-	dirEntry    = 32
-	attrLabel   = 0x08
-	attrDir     = 0x10
-	attrLong    = 0x0f
-	endOfChain  = 0xffff
-	fixedDate   = 0x0021 // 1 January 1980: the same content gives the same bytes
+	minClusters = 4200 // below 4085 a volume counts as FAT12; some readers round a little
+	// wantClusters bounds the clusters from above: 65524 are possible, but long chains are slow to follow for boot loaders.
+	wantClusters = 16000
+	rootEntries  = 512
+	dirEntry     = 32
+	attrLabel    = 0x08
+	attrDir      = 0x10
+	attrLong     = 0x0f
+	endOfChain   = 0xffff
+	fixedDate    = 0x0021 // 1 January 1980: the same content gives the same bytes
 )
 
 // Options say what volume to make.
@@ -69,7 +70,7 @@ func Build(o Options, files map[string][]byte) ([]byte, error) {
 	if total > o.MaxBytes {
 		return nil, fault.Errorf(fault.TooLarge, "%d bytes are more than the %d that the volume may have", total, o.MaxBytes)
 	}
-	for total/v.cluster+2*len(files)+64 > maxClusters {
+	for total/v.cluster+2*len(files)+64 > wantClusters {
 		v.cluster *= 2
 	}
 	root, err := v.layOut(files, tree(files), ".", 0)

@@ -202,3 +202,29 @@ func TestNoTable(t *testing.T) {
 		}
 	}
 }
+
+func TestCreate(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "disk"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	specs := []Spec{{BIOSBoot, "bios", mib}, {EFI, "efi", 5*mib + 512}, {Linux, "root", 10 * mib}}
+	size := SpaceFor(specs...)
+	grow(t, f, size)
+	made, err := Create(f, size, 512, "seed", specs...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := Read(f, size, 512)
+	if err != nil || len(table.Partitions) != 3 || table.Partitions[1] != made[1] || made[2].Offset != 8*mib {
+		t.Fatalf("%v, %+v", err, table)
+	}
+	if _, err := exec.LookPath("sgdisk"); err != nil {
+		t.Skip("needs sgdisk (package gdisk)")
+	}
+	out, err := exec.Command("sgdisk", "-v", "-p", f.Name()).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "No problems found") || !strings.Contains(string(out), "EF02") || !strings.Contains(string(out), "EF00") {
+		t.Errorf("sgdisk: %v\n%s", err, out)
+	}
+}

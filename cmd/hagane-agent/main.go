@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hagane-cloud/hagane/agent"
+	"github.com/hagane-cloud/hagane/agent/dhcp"
 	"github.com/hagane-cloud/hagane/agent/host"
 	"github.com/hagane-cloud/hagane/agent/protocol"
 	"github.com/hagane-cloud/hagane/fault"
@@ -54,16 +55,16 @@ func work(ctx context.Context, log *slog.Logger) error {
 	if err := settle(ctx, log); err != nil {
 		return err
 	}
-	lease, err := connect(ctx, words.mac, log)
+	lease, err := dhcp.Connect(ctx, words.mac, log)
 	if err != nil {
 		return err
 	}
-	log.Info("the network is up", "nic", lease.nic, "address", lease.address, "seconds", time.Since(began).Seconds())
+	log.Info("the network is up", "nic", lease.NIC, "address", lease.Address, "seconds", time.Since(began).Seconds())
 	renewing, stop := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		lease.renew(renewing, log)
+		lease.Renew(renewing, log)
 	}()
 	defer func() { <-done }() // after stop, below
 	defer stop()

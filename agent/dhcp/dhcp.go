@@ -1,4 +1,6 @@
-package main
+// Package dhcp gets the machine an address: it brings the NICs up, asks on those with a link, sets
+// what it is given and keeps the lease. The inits of the ramdisk and of the tiny test system use it.
+package dhcp
 
 import (
 	"context"
@@ -19,27 +21,28 @@ import (
 )
 
 const (
-	// dhcpWithin bounds the search for an address: ports of real switches may take a minute (spanning tree) to pass traffic.
-	dhcpWithin = 10 * time.Minute
-	linkWithin = 20 * time.Second // for the links to come up, before NICs other than the boot NIC are tried
-	dhcpTry    = 3 * time.Second  // of one exchange
+	// connectWithin bounds the search for an address: ports of real switches may take a minute (spanning tree) to pass traffic.
+	connectWithin = 10 * time.Minute
+	linkWithin    = 20 * time.Second // for the links to come up, before NICs other than the boot NIC are tried
+	tryWithin     = 3 * time.Second  // of one exchange
 )
 
-// lease is an address that was obtained over DHCP, and its NIC.
-type lease struct {
-	nic     string
-	address *net.IPNet
-	link    netlink.Link
-	dhcp    *nclient4.Lease
+// Lease is an address that was obtained, and its NIC.
+type Lease struct {
+	NIC     string
+	Address *net.IPNet
+
+	link netlink.Link
+	dhcp *nclient4.Lease
 }
 
-// connect brings all NICs up and gets an address: over the NIC that the machine was booted from when
+// Connect brings all NICs up and gets an address: over the NIC that the machine was booted from when
 // it is known and has a link, otherwise over the first that gets an answer.
-func connect(ctx context.Context, mac string, log *slog.Logger) (*lease, error) {
-	ctx, cancel := context.WithTimeout(ctx, dhcpWithin)
+func Connect(ctx context.Context, mac string, log *slog.Logger) (*Lease, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectWithin)
 	defer cancel()
 	for began := time.Now(); ; {
-		links, err := physical()
+		links, err := NICs()
 		if err != nil {
 			return nil, err
 		}
@@ -51,7 +54,7 @@ func connect(ctx context.Context, mac string, log *slog.Logger) (*lease, error) 
 		ready := slices.DeleteFunc(links, func(l netlink.Link) bool { return !carrier(l) })
 		boot := slices.IndexFunc(ready, func(l netlink.Link) bool { return l.Attrs().HardwareAddr.String() == mac })
 		switch {
-		case boot >= 0 && time.Since(began) < dhcpWithin/2:
+		case boot >= 0 && time.Since(began) < connectWithin/2:
 			ready = ready[boot : boot+1]
 		case mac != "" && boot < 0 && time.Since(began) < linkWithin:
 			ready = nil // its link may still come up
@@ -68,8 +71,8 @@ func connect(ctx context.Context, mac string, log *slog.Logger) (*lease, error) 
 	}
 }
 
-// physical lists the NICs that are hardware.
-func physical() ([]netlink.Link, error) {
+// NICs lists the NICs that are hardware.
+func NICs() ([]netlink.Link, error) {
 	links, err := netlink.LinkList()
 	if err != nil {
 		return nil, fault.E(fault.Internal, "listing the NICs", err)
@@ -81,15 +84,16 @@ func physical() ([]netlink.Link, error) {
 }
 
 func carrier(l netlink.Link) bool {
-	return read(filepath.Join("/sys/class/net", l.Attrs().Name, "carrier")) == "1"
+	b, err := os.ReadFile(filepath.Join("/sys/class/net", l.Attrs().Name, "carrier"))
+	return err == nil && len(b) > 0 && b[0] == '1' // reading it fails while the NIC is down
 }
 
 // first asks on all given NICs at once and returns the first lease.
-func first(ctx context.Context, links []netlink.Link, log *slog.Logger) (*lease, error) {
+func first(ctx context.Context, links []netlink.Link, log *slog.Logger) (*Lease, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var mu sync.Mutex
-	var won *lease
+	var won *Lease
 	errs := []error{errors.New("no NIC has a link")}
 	var asking sync.WaitGroup
 	for _, link := range links {
@@ -114,8 +118,8 @@ func first(ctx context.Context, links []netlink.Link, log *slog.Logger) (*lease,
 	return won, nil
 }
 
-func ask(ctx context.Context, link netlink.Link) (*lease, error) {
-	client, err := nclient4.New(link.Attrs().Name, nclient4.WithTimeout(dhcpTry), nclient4.WithRetry(2))
+func ask(ctx context.Context, link netlink.Link) (*Lease, error) {
+	client, err := nclient4.New(link.Attrs().Name, nclient4.WithTimeout(tryWithin), nclient4.WithRetry(2))
 	if err != nil {
 		return nil, fault.E(fault.Unavailable, "opening the NIC for DHCP", err)
 	}
@@ -128,20 +132,20 @@ func ask(ctx context.Context, link netlink.Link) (*lease, error) {
 	if mask == nil {
 		mask = got.ACK.YourIPAddr.DefaultMask()
 	}
-	return &lease{
-		nic: link.Attrs().Name, link: link, dhcp: got,
-		address: &net.IPNet{IP: got.ACK.YourIPAddr, Mask: mask},
+	return &Lease{
+		NIC: link.Attrs().Name, link: link, dhcp: got,
+		Address: &net.IPNet{IP: got.ACK.YourIPAddr, Mask: mask},
 	}, nil
 }
 
 // apply gives the NIC its address and the default route.
-func (l *lease) apply() error {
+func (l *Lease) apply() error {
 	if mtu, err := dhcpv4.GetUint16(dhcpv4.OptionInterfaceMTU, l.dhcp.ACK.Options); err == nil && mtu >= 576 {
 		if err := netlink.LinkSetMTU(l.link, int(mtu)); err != nil {
 			return fault.E(fault.Internal, "setting the MTU", err)
 		}
 	}
-	if err := netlink.AddrReplace(l.link, &netlink.Addr{IPNet: l.address}); err != nil {
+	if err := netlink.AddrReplace(l.link, &netlink.Addr{IPNet: l.Address}); err != nil {
 		return fault.E(fault.Internal, "setting the address", err)
 	}
 	for _, router := range l.dhcp.ACK.Router() {
@@ -154,9 +158,9 @@ func (l *lease) apply() error {
 	return nil
 }
 
-// renew keeps the lease until ctx ends. When the server does not answer, the address is kept as well: losing the
+// Renew keeps the lease until ctx ends. When the server does not answer, the address is kept as well: losing the
 // way to the cloud in the middle of a write helps nobody.
-func (l *lease) renew(ctx context.Context, log *slog.Logger) {
+func (l *Lease) Renew(ctx context.Context, log *slog.Logger) {
 	for {
 		half := l.dhcp.ACK.IPAddressLeaseTime(time.Hour) / 2
 		select {
@@ -164,7 +168,7 @@ func (l *lease) renew(ctx context.Context, log *slog.Logger) {
 			return
 		case <-time.After(max(half, 10*time.Second)):
 		}
-		client, err := nclient4.New(l.nic, nclient4.WithTimeout(dhcpTry))
+		client, err := nclient4.New(l.NIC, nclient4.WithTimeout(tryWithin))
 		if err != nil {
 			log.Warn("renewing the lease", "error", err)
 			continue
