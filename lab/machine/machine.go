@@ -90,7 +90,8 @@ type Status struct {
 	Since      time.Time // of the last change of power
 	Boots      int       // since the lab started; a reset is one more
 	BootedFrom Device    // what the firmware was told to try first at the last boot
-	Mode       Mode      // of the last boot, or of the next when it is off
+	Mode       Mode      // of the last boot; the same as NextMode before the first
+	NextMode   Mode      // of the next boot
 	Boot       Boot      // the override in force
 	Ended      string    // why it was last off, such as "powered off by its operating system"
 	Console    string    // file with everything written to the serial console

@@ -103,7 +103,8 @@ func (m *Machine) Status() machine.Status {
 	defer m.mu.Unlock()
 	s := m.status
 	s.On, s.Boot, s.Console = m.life != nil, m.boot, m.console()
-	if !s.On {
+	s.NextMode = m.mode
+	if s.Mode == "" {
 		s.Mode = m.mode
 	}
 	return s

@@ -1,0 +1,251 @@
+package redfish
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stmcginnis/gofish"
+	"github.com/stmcginnis/gofish/schemas"
+
+	"github.com/hagane-cloud/hagane/lab/bmcsim"
+	"github.com/hagane-cloud/hagane/lab/ether"
+	"github.com/hagane-cloud/hagane/lab/machine"
+	"github.com/hagane-cloud/hagane/lab/machine/sim"
+	"github.com/hagane-cloud/hagane/lab/vswitch"
+)
+
+const password = "s3cretpassword16"
+
+func serve(t *testing.T, kind Personality) (*BMC, *sim.Machine) {
+	t.Helper()
+	seed := machine.Seed(1)
+	port, err := vswitch.New("lab", ether.MAC{2, 0xff}).AddPort("r1p01")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	m, err := sim.New(machine.Spec{
+		Name: "n1", Manufacturer: "Hagane", Product: "Rack 1", Serial: seed.Serial("HG", "n1"), UUID: seed.UUID("n1"),
+		Mode: machine.UEFI, CPUs: 1, MemoryMB: 512, Disks: []machine.DiskSpec{{Bus: machine.Virtio, Bytes: 1 << 30, Serial: "D0"}},
+		NICs: []machine.NICSpec{{MAC: seed.MAC("n1/0"), Port: "r1p01"}},
+	}, t.TempDir(), []*vswitch.Port{port}, sim.Options{Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := Listen(bmcsim.Config{
+		Machine: m, Address: netip.MustParseAddr("127.0.0.1"), Username: "admin", Password: password,
+		Vendor: "Hagane", Model: "BMC", Firmware: "2.13", Log: log,
+	}, kind)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- b.Serve(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-served; err != nil {
+			t.Errorf("serve: %v", err)
+		}
+		_ = m.Close()
+	})
+	return b, m
+}
+
+func TestGofish(t *testing.T) {
+	for _, kind := range Personalities {
+		t.Run(kind.SystemID, func(t *testing.T) { driveByGofish(t, kind) })
+	}
+}
+
+func driveByGofish(t *testing.T, kind Personality) {
+	b, m := serve(t, kind)
+	c, err := gofish.ConnectContext(t.Context(), gofish.ClientConfig{Endpoint: b.Address(), Username: "admin", Password: password, Insecure: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	systems, err := c.Service.Systems()
+	if err != nil || len(systems) != 1 {
+		t.Fatalf("%d systems: %v", len(systems), err)
+	}
+	s := systems[0]
+	if s.SerialNumber != m.Spec().Serial || !strings.EqualFold(s.UUID, m.Spec().UUID) || s.PowerState != schemas.OffPowerState {
+		t.Errorf("%+v", s)
+	}
+	if err := s.SetBoot(&schemas.Boot{
+		BootSourceOverrideEnabled: schemas.OnceBootSourceOverrideEnabled, BootSourceOverrideTarget: schemas.PxeBootSource,
+		BootSourceOverrideMode: schemas.UEFIBootSourceOverrideMode,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if got := m.Status(); got.Boot.Device != machine.Network || got.Boot.Persistent || got.NextMode != machine.UEFI {
+		t.Errorf("%+v", got)
+	}
+	if _, err := s.Reset(schemas.OnResetType); err != nil {
+		t.Fatal(err)
+	}
+	again, err := schemas.GetComputerSystem(c, b.SystemPath())
+	if err != nil || again.PowerState != schemas.OnPowerState || again.Boot.BootSourceOverrideEnabled != schemas.DisabledBootSourceOverrideEnabled {
+		t.Errorf("%+v %v", again, err)
+	}
+	nics, err := s.EthernetInterfaces()
+	if err != nil || len(nics) != 1 || nics[0].MACAddress != m.Spec().NICs[0].MAC.String() {
+		t.Errorf("%+v %v", nics, err)
+	}
+	if _, err := s.Reset(schemas.ForceOffResetType); err != nil || m.Status().On {
+		t.Error(err)
+	}
+	managers, err := c.Service.Managers()
+	if err != nil || len(managers) != 1 || managers[0].FirmwareVersion != "2.13" {
+		t.Errorf("%+v %v", managers, err)
+	}
+	chassis, err := c.Service.Chassis()
+	if err != nil || len(chassis) != 1 {
+		t.Fatal(err)
+	}
+	thermal, err := chassis[0].Thermal()
+	if err != nil || len(thermal.Temperatures) != 2 || len(thermal.Fans) != 2 {
+		t.Fatalf("%+v %v", thermal, err)
+	}
+	if thermal.Temperatures[1].ReadingCelsius != nil {
+		t.Error("a CPU that is off has a temperature")
+	}
+	if p, err := chassis[0].Power(); err != nil || len(p.Voltages) != 1 || len(p.PowerControl) != 1 {
+		t.Errorf("%+v %v", p, err)
+	}
+	c.Logout()
+	if left := b.sessions.ids(); len(left) != 0 {
+		t.Errorf("sessions left: %v", left)
+	}
+}
+
+// client asks by Basic authentication and returns status, error id and headers.
+type client struct {
+	t    *testing.T
+	b    *BMC
+	http *http.Client
+}
+
+func newClient(t *testing.T, b *BMC) client {
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	t.Cleanup(transport.CloseIdleConnections)
+	return client{t, b, &http.Client{Transport: transport, Timeout: 30 * time.Second}}
+}
+
+func (c client) do(method, path, body string, change func(*http.Request)) (status int, id string, header http.Header) {
+	c.t.Helper()
+	req, err := http.NewRequestWithContext(c.t.Context(), method, c.b.Address()+path, strings.NewReader(body))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	req.SetBasicAuth("admin", password)
+	if change != nil {
+		change(req)
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, _ := io.ReadAll(res.Body)
+	var failed struct {
+		Error struct {
+			Info []struct{ MessageID string } `json:"@Message.ExtendedInfo"`
+		}
+	}
+	if res.StatusCode >= 400 {
+		if json.Unmarshal(text, &failed) != nil || len(failed.Error.Info) != 1 {
+			c.t.Errorf("%s %s: %d is no Redfish error: %s", method, path, res.StatusCode, text)
+			return res.StatusCode, "", res.Header
+		}
+		id = failed.Error.Info[0].MessageID[len("Base.1.8."):]
+	}
+	return res.StatusCode, id, res.Header
+}
+
+func TestErrors(t *testing.T) {
+	b, m := serve(t, Personalities[0])
+	c := newClient(t, b)
+	stranger := func(r *http.Request) { r.SetBasicAuth("admin", "wrong") }
+	reset := b.SystemPath() + "/Actions/ComputerSystem.Reset"
+	for _, try := range []struct {
+		method, path, body string
+		change             func(*http.Request)
+		status             int
+		id                 string
+	}{
+		{"GET", "/redfish/v1/", "", stranger, 200, ""},
+		{"GET", "/redfish/v1/Systems", "", stranger, 401, "NoValidSession"},
+		{"GET", "/redfish/v1/Systems", "", func(r *http.Request) { r.Header.Set("X-Auth-Token", "made up") }, 401, "NoValidSession"},
+		{"POST", "/redfish/v1/SessionService/Sessions", `{"UserName":"admin","Password":"wrong"}`, nil, 401, "ResourceAtUriUnauthorized"},
+		{"GET", "/redfish/v1/Systems/", "", nil, 200, ""},
+		{"GET", "/redfish/v1/Systems/nope", "", nil, 404, "ResourceMissingAtURI"},
+		{"DELETE", "/redfish/v1/Systems", "", nil, 405, "OperationNotAllowed"},
+		{"POST", reset, `{"ResetType":"Explode"}`, nil, 400, "ActionParameterNotSupported"},
+		{"POST", reset, `{`, nil, 400, "MalformedJSON"},
+		{"POST", reset, `{"ResetType":"ForceRestart"}`, nil, 409, "ResourceInUse"},
+		{"PATCH", b.SystemPath(), `{"Boot":{"BootSourceOverrideTarget":"Floppy"}}`, nil, 400, "PropertyValueNotInList"},
+		{"PATCH", b.SystemPath(), `{"Boot":{"BootSourceOverrideTarget":5}}`, nil, 400, "PropertyValueTypeError"},
+		{"PATCH", b.SystemPath(), `{"Boot":{"BootSourceOverrideTarget":"Pxe"}}`, func(r *http.Request) { r.Header.Set("If-Match", `"old"`) }, 412, "PreconditionFailed"},
+		{"PATCH", b.SystemPath(), `{"Boot":{"BootSourceOverrideTarget":"Hdd","BootSourceOverrideEnabled":"Continuous"}}`, nil, 200, ""},
+	} {
+		if status, id, _ := c.do(try.method, try.path, try.body, try.change); status != try.status || id != try.id {
+			t.Errorf("%s %s %s: %d %s, want %d %s", try.method, try.path, try.body, status, id, try.status, try.id)
+		}
+	}
+	if got := m.Status().Boot; got.Device != machine.Disk || !got.Persistent {
+		t.Errorf("%+v", got)
+	}
+	if m.Status().Boots != 0 {
+		t.Error("a refused reset switched the machine on")
+	}
+}
+
+func TestNeedsIfMatch(t *testing.T) {
+	kind := Personalities[2]
+	b, _ := serve(t, kind)
+	c := newClient(t, b)
+	const body = `{"Boot":{"BootSourceOverrideEnabled":"Once","BootSourceOverrideTarget":"Pxe"}}`
+	if status, id, _ := c.do("PATCH", b.SystemPath(), body, nil); status != 428 || id != "PreconditionRequired" {
+		t.Errorf("%d %s", status, id)
+	}
+	_, _, header := c.do("GET", b.SystemPath(), "", nil)
+	if status, _, _ := c.do("PATCH", b.SystemPath(), body, func(r *http.Request) { r.Header.Set("If-Match", header.Get("ETag")) }); status != 200 {
+		t.Error(status)
+	}
+}
+
+func TestSessionsAreFew(t *testing.T) {
+	b, _ := serve(t, Personalities[2])
+	c := newClient(t, b)
+	const login = `{"UserName":"admin","Password":"` + password + `"}`
+	var token, where string
+	for range Personalities[2].MaxSessions {
+		status, _, header := c.do("POST", "/redfish/v1/SessionService/Sessions", login, nil)
+		if status != 201 {
+			t.Fatal(status)
+		}
+		token, where = header.Get("X-Auth-Token"), header.Get("Location")
+	}
+	if status, id, _ := c.do("POST", "/redfish/v1/SessionService/Sessions", login, nil); status != 503 || id != "SessionLimitExceeded" {
+		t.Errorf("%d %s", status, id)
+	}
+	withToken := func(r *http.Request) { r.Header.Del("Authorization"); r.Header.Set("X-Auth-Token", token) }
+	if status, _, _ := c.do("DELETE", where, "", withToken); status != 204 {
+		t.Error(status)
+	}
+	if status, _, _ := c.do("GET", "/redfish/v1/Systems", "", withToken); status != 401 {
+		t.Errorf("the token still works: %d", status)
+	}
+	if status, _, _ := c.do("POST", "/redfish/v1/SessionService/Sessions", login, nil); status != 201 {
+		t.Error(status)
+	}
+}
