@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -116,4 +117,13 @@ func BaseURL(r *http.Request) string {
 		scheme = "https"
 	}
 	return scheme + "://" + r.Host
+}
+
+// Redecode decodes a document that was taken apart, as strictly as Decode.
+func Redecode(doc any, v any) error {
+	raw, err := json.Marshal(doc)
+	if err != nil {
+		return fault.E(fault.Internal, "encoding a document again", err)
+	}
+	return decode(bytes.NewReader(raw), v, true)
 }

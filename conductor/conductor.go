@@ -145,7 +145,7 @@ func (c *Conductor) renew(ctx context.Context) {
 		case <-t.C:
 		}
 		try, cancel := context.WithTimeout(ctx, workflow.LeaseTime/3)
-		err := c.engine.Renew(try, c.o.ID)
+		err := c.alive(try)
 		cancel()
 		if err == nil {
 			c.renewed.Store(int64(time.Since(c.begin)))
@@ -156,6 +156,17 @@ func (c *Conductor) renew(ctx context.Context) {
 			c.turns.Swap(newScope()).end(workflow.ErrLost)
 		}
 	}
+}
+
+// alive renews the leases and shows that this process lives.
+func (c *Conductor) alive(ctx context.Context) error {
+	if err := c.engine.Renew(ctx, c.o.ID); err != nil {
+		return err
+	}
+	return c.db.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+		_, err := tx.NewRaw("UPDATE conductor SET seen = "+c.db.NowMillis()+" WHERE id = ?", c.o.ID).Exec(ctx)
+		return err
+	})
 }
 
 func (c *Conductor) adopt(ctx context.Context) error {

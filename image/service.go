@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/google/uuid"
+	"github.com/uptrace/bun"
 
 	"github.com/hagane-cloud/hagane/db"
 	"github.com/hagane-cloud/hagane/fault"
@@ -93,8 +94,17 @@ func (s *Service) Create(ctx context.Context, i Image) (Image, error) {
 
 // Get returns an image that a project may use; project "" may use all.
 func (s *Service) Get(ctx context.Context, project, id string) (Image, error) {
+	return get(ctx, s.db.Read(), project, id)
+}
+
+// GetTx is Get for any project, in the caller's transaction.
+func (s *Service) GetTx(ctx context.Context, tx db.Tx, id string) (Image, error) {
+	return get(ctx, tx, "", id)
+}
+
+func get(ctx context.Context, q bun.IDB, project, id string) (Image, error) {
 	var i Image
-	err := s.db.Read().NewSelect().Model(&i).Where("id = ?", id).Scan(ctx)
+	err := q.NewSelect().Model(&i).Where("id = ?", id).Scan(ctx)
 	if db.None(err) || (err == nil && project != "" && i.Owner != project && i.Visibility != Public && i.Visibility != Community) {
 		return i, fault.Errorf(fault.NotFound, "no image %s", id)
 	}

@@ -123,3 +123,13 @@ func (s *Service) Stock(ctx context.Context, w Want) (int, error) {
 	}
 	return n, nil
 }
+
+// Zones returns the availability zones in which there are nodes.
+func (s *Service) Zones(ctx context.Context) ([]string, error) {
+	zones := []string{}
+	err := s.DB.Read().NewSelect().Model((*Node)(nil)).ColumnExpr("DISTINCT zone").Order("zone").Scan(ctx, &zones)
+	if len(zones) == 0 {
+		zones = []string{defaultZone}
+	}
+	return zones, fault.Wrap("listing zones", err)
+}

@@ -48,6 +48,7 @@ type Node struct {
 	PowerAt     bun.NullTime // when; zero if never
 	PowerTarget bmc.Action   // the change of power under way; "" when none
 	PowerDue    time.Time    // when power is looked at next
+	Boot        *bmc.Boot    // the boot device as it was last set and read back
 	Gate        *Gate        // what proved that the node may be handed over
 
 	Version   int64 // grows with every change by a person or client

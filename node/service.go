@@ -59,7 +59,9 @@ func NewService(o Options) *Service {
 	for _, w := range Works {
 		workflow.Register(o.Engine, w.Run, workflow.Host[*Job](s))
 	}
-	workflow.Register(o.Engine, power, workflow.Host[*Job](s))
+	for _, w := range []workflow.Workflow[*Job]{power, setBoot} {
+		workflow.Register(o.Engine, w, workflow.Host[*Job](s))
+	}
 	return s
 }
 
@@ -236,24 +238,39 @@ func (s *Service) Ended(ctx context.Context, tx db.Tx, run workflow.Run) error {
 	if strings.Contains(run.Error, workflow.ErrUndo) {
 		n.Holds = append(n.Holds, Hold{Category: "undo", By: "hagane", Reason: run.Error, Since: db.Now()})
 	}
-	if run.Workflow == power.Name {
+	switch run.Workflow {
+	case power.Name:
 		return s.powerEnded(ctx, tx, n, run)
+	case setBoot.Name:
+		return nil
 	}
 	w := moving(n.State)
 	if w == nil || w.Run.Name != run.Workflow {
 		return fault.Errorf(fault.Internal, "the run %s ended on a node that is %s", run.Workflow, n.State)
 	}
-	if err := s.tell(ctx, tx, n, run); err != nil {
+	was, owner := n.State, n.Owner
+	if run.Phase == workflow.Failed {
+		err = s.failed(ctx, tx, n, w, run)
+	} else {
+		if was == Deleting {
+			n.Owner = ""
+		}
+		err = s.become(ctx, tx, n, w.Then)
+	}
+	if err != nil || owner == "" || s.tenant == nil {
 		return err
 	}
-	if run.Phase == workflow.Failed {
-		return s.failed(ctx, tx, n, w, run)
+	switch was {
+	case Deploying:
+		return s.tenant.Deployed(ctx, tx, owner, n.ID, run.Error)
+	case Deleting:
+		return s.tenant.Undeployed(ctx, tx, owner, n.ID, run.Error)
 	}
-	return s.become(ctx, tx, n, w.Then)
+	return nil
 }
 
 func (s *Service) failed(ctx context.Context, tx db.Tx, n *Node, w *Work, run workflow.Run) error {
-	n.LastError = fmt.Sprintf("%s: %s: %s", strings.TrimSuffix(w.Run.Name, "/1"), run.Step, run.Error)
+	n.LastError = fmt.Sprintf("%s: %s", strings.TrimSuffix(w.Run.Name, "/1"), run.Error)
 	if w.Else != "" {
 		n.State, n.StateAt, n.RunID = w.Else, db.Now(), ""
 	}
@@ -261,26 +278,6 @@ func (s *Service) failed(ctx context.Context, tx db.Tx, n *Node, w *Work, run wo
 		return err
 	}
 	return s.note(ctx, tx, n.ID, "failed", n.LastError)
-}
-
-// tell informs the tenant, and takes the node back from it where it is undeployed.
-func (s *Service) tell(ctx context.Context, tx db.Tx, n *Node, run workflow.Run) error {
-	owner := n.Owner
-	if owner == "" {
-		return nil
-	}
-	switch {
-	case n.State == Deploying && s.tenant != nil:
-		return s.tenant.Deployed(ctx, tx, owner, n.ID, run.Error)
-	case n.State == Deleting:
-		if run.Phase == workflow.Done {
-			n.Owner = ""
-		}
-		if s.tenant != nil {
-			return s.tenant.Undeployed(ctx, tx, owner, n.ID, run.Error)
-		}
-	}
-	return nil
 }
 
 // note keeps an event in the node's history.

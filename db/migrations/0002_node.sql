@@ -25,6 +25,7 @@ CREATE TABLE node (
     power_at       TIMESTAMPTZ,
     power_target   TEXT NOT NULL,
     power_due      TIMESTAMPTZ NOT NULL,
+    boot           TEXT,
     gate           TEXT,
     version        BIGINT NOT NULL,
     created_at     TIMESTAMPTZ NOT NULL,

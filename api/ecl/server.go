@@ -1,0 +1,244 @@
+package ecl
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hagane-cloud/hagane/api"
+	"github.com/hagane-cloud/hagane/bmc"
+	"github.com/hagane-cloud/hagane/fault"
+	"github.com/hagane-cloud/hagane/network"
+	"github.com/hagane-cloud/hagane/node"
+	"github.com/hagane-cloud/hagane/server"
+)
+
+// shown is a server with what is to be told of its node.
+type shown struct {
+	*server.Server
+	node  *node.Node
+	nics  []node.Port
+	ports []network.Port
+}
+
+// gather reads what a server's document needs.
+func (e *ecl) gather(r *api.Request, s *server.Server) (shown, error) {
+	out := shown{Server: s}
+	if s.NodeID == "" {
+		return out, nil
+	}
+	var err error
+	if out.node, err = e.nodes.Get(r.Context(), string(s.NodeID)); err != nil {
+		return out, err
+	}
+	if out.nics, err = e.nodes.Ports(r.Context(), s.NodeID); err != nil {
+		return out, err
+	}
+	out.ports, err = e.networks.Ports(r.Context(), network.Owner(s.ProjectID), "", string(s.ID))
+	return out, err
+}
+
+// vmState is Nova's name for a state; status has the same words.
+func (s shown) vmState() string {
+	switch s.State {
+	case server.Building:
+		return "BUILD"
+	case server.Failed:
+		return "ERROR"
+	case server.Active:
+	}
+	return "ACTIVE"
+}
+
+// taskState is the word None when nothing is under way: the dialect's gate for actions.
+func (s shown) taskState() string {
+	switch {
+	case s.Deleting:
+		return "DELETING"
+	case s.State == server.Building:
+		return "BUILDING"
+	case s.node == nil:
+		return "None"
+	}
+	switch s.node.PowerTarget {
+	case bmc.PowerOn:
+		return "STARTING"
+	case bmc.PowerOff, bmc.SoftOff:
+		return "STOPPING"
+	case bmc.Reset:
+		return "REBOOTING"
+	}
+	return "None"
+}
+
+func (s shown) powerState() string {
+	if s.node == nil || s.node.Power == bmc.Off {
+		return "SHUTDOWN"
+	}
+	if s.node.Power == bmc.Unknown {
+		return "CRASHED" // control is lost for now; it recovers by itself
+	}
+	return "RUNNING"
+}
+
+func (s shown) doc(r *api.Request) api.Object {
+	progress := 100
+	if s.State != server.Active {
+		progress = 0
+	}
+	zone := s.Zone
+	if s.node != nil {
+		zone = s.node.Zone
+	}
+	metadata := s.Metadata
+	if metadata == nil {
+		metadata = map[string]string{}
+	}
+	d := api.Object{"id": s.ID, "name": s.Name, "tenant_id": s.ProjectID, "project_id": s.ProjectID, "user_id": s.UserID,
+		"created": stamp(s.CreatedAt), "updated": stamp(s.UpdatedAt), "status": s.vmState(), "progress": progress, "hostId": string(s.NodeID),
+		"OS-EXT-STS:power_state": s.powerState(), "OS-EXT-STS:task_state": s.taskState(), "OS-EXT-STS:vm_state": s.vmState(),
+		"OS-EXT-AZ:availability_zone": zone, "metadata": metadata, "key_name": s.KeyName, "links": links(r, "servers", string(s.ID)),
+		"image":       api.Object{"id": s.ImageID, "links": links(r, "images", s.ImageID)},
+		"flavor":      api.Object{"id": s.FlavorID, "links": links(r, "flavors", s.FlavorID)},
+		"raid_arrays": []any{}, "lvm_volume_groups": []any{}, "filesystems": []any{}, "personality": []any{}, "media_attachments": []any{},
+		"nic_physical_ports": s.nicDocs(), "managed_by_service": nil, "managed_service_resource_id": nil,
+		"chassis-status": api.Object{"chassis-power": true, "power-supply": true, "cpu": true, "memory": true, "fan": true, "disk": 0, "nic": true, "system-board": true, "etc": true}}
+	if s.Fault != "" {
+		d["fault"] = api.Object{"code": http.StatusInternalServerError, "message": s.Fault, "created": stamp(s.FaultAt.Time)}
+	}
+	return d
+}
+
+func (s shown) nicDocs() []api.Object {
+	docs := []api.Object{}
+	for _, n := range s.nics {
+		attached := []api.Object{}
+		for _, p := range s.ports {
+			if p.MAC == n.MAC {
+				attached = append(attached, api.Object{"port_id": p.ID, "network_id": p.NetworkID, "fixed_ips": p.FixedIPs})
+			}
+		}
+		docs = append(docs, api.Object{"id": n.ID, "mac_addr": n.MAC, "network_physical_port_id": n.Switch + "/" + n.Port, "plane": n.Plane,
+			"hardware_id": n.ID, "attached_ports": attached})
+	}
+	return docs
+}
+
+// find returns the server that a path names.
+func (e *ecl) find(r *api.Request) (shown, error) {
+	s, err := e.servers.Get(r.Context(), r.Caller.ProjectID(), server.ID(r.PathValue("id")))
+	if err != nil {
+		return shown{}, err
+	}
+	return e.gather(r, s)
+}
+
+func (e *ecl) showServer(w http.ResponseWriter, r *api.Request) error {
+	s, err := e.find(r)
+	if err != nil {
+		return err
+	}
+	return api.JSON(w, http.StatusOK, api.Object{"server": s.doc(r)})
+}
+
+func (e *ecl) listServers(w http.ResponseWriter, r *api.Request) error {
+	return e.list(w, r, func(s shown) api.Object {
+		return api.Object{"id": s.ID, "name": s.Name, "links": links(r, "servers", string(s.ID))}
+	})
+}
+
+func (e *ecl) listServersDetail(w http.ResponseWriter, r *api.Request) error {
+	return e.list(w, r, func(s shown) api.Object { return s.doc(r) })
+}
+
+func (e *ecl) list(w http.ResponseWriter, r *api.Request, show func(shown) api.Object) error {
+	q := r.URL.Query()
+	var since time.Time
+	if v := q.Get("changes-since"); v != "" {
+		var err error
+		if since, err = time.Parse(time.RFC3339, v); err != nil {
+			return fault.Field("changes-since", "%q is not a time such as 2030-01-31T12:00:00Z", v)
+		}
+	}
+	limit := 1000
+	if v := q.Get("limit"); v != "" {
+		n, err := strconv.Atoi(v)
+		if err != nil || n < 1 {
+			return fault.Field("limit", "must be a number, 1 or more")
+		}
+		limit = min(limit, n)
+	}
+	all, err := e.servers.List(r.Context(), r.Caller.ProjectID(), since)
+	if err != nil {
+		return err
+	}
+	past := q.Get("marker") == ""
+	docs := []api.Object{}
+	out := api.Object{}
+	for i := range all {
+		s := shown{Server: &all[i]}
+		if !past {
+			past = string(s.ID) == q.Get("marker")
+			continue
+		}
+		if (q.Get("name") != "" && !strings.Contains(s.Name, q.Get("name"))) || (q.Get("status") != "" && !strings.EqualFold(q.Get("status"), s.vmState())) ||
+			(q.Get("image") != "" && !strings.HasSuffix(q.Get("image"), s.ImageID)) || (q.Get("flavor") != "" && !strings.HasSuffix(q.Get("flavor"), s.FlavorID)) {
+			continue
+		}
+		if len(docs) == limit {
+			q.Set("marker", docs[len(docs)-1]["id"].(server.ID).String())
+			out["servers_links"] = []api.Object{{"rel": "next", "href": api.BaseURL(r.Request) + r.URL.Path + "?" + q.Encode()}}
+			break
+		}
+		if s, err = e.gather(r, s.Server); err != nil {
+			return err
+		}
+		docs = append(docs, show(s))
+	}
+	if !past {
+		return fault.Field("marker", "no server %q", q.Get("marker"))
+	}
+	out["servers"] = docs
+	return api.JSON(w, http.StatusOK, out)
+}
+
+func (e *ecl) renameServer(w http.ResponseWriter, r *api.Request) error {
+	var b struct {
+		Server struct {
+			Name string `json:"name"`
+		} `json:"server"`
+	}
+	if err := api.Decode(w, r, &b); err != nil {
+		return err
+	}
+	if err := e.servers.Rename(r.Context(), r.Caller.ProjectID(), server.ID(r.PathValue("id")), b.Server.Name); err != nil {
+		return err
+	}
+	return e.showServer(w, r)
+}
+
+func (e *ecl) deleteServer(w http.ResponseWriter, r *api.Request) error {
+	return gone(w, e.servers.Delete(r.Context(), r.Caller.ProjectID(), server.ID(r.PathValue("id"))))
+}
+
+func (e *ecl) listNICs(w http.ResponseWriter, r *api.Request) error {
+	s, err := e.find(r)
+	if err != nil {
+		return err
+	}
+	return api.JSON(w, http.StatusOK, api.Object{"nic_physical_ports": s.nicDocs()})
+}
+
+func (e *ecl) showNIC(w http.ResponseWriter, r *api.Request) error {
+	s, err := e.find(r)
+	if err != nil {
+		return err
+	}
+	for _, d := range s.nicDocs() {
+		if string(d["id"].(node.PortID)) == r.PathValue("port") {
+			return api.JSON(w, http.StatusOK, api.Object{"nic_physical_port": d})
+		}
+	}
+	return fault.Errorf(fault.NotFound, "no physical port %q", r.PathValue("port"))
+}

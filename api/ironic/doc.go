@@ -1,0 +1,192 @@
+package ironic
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/hagane-cloud/hagane/api"
+	"github.com/hagane-cloud/hagane/bmc"
+	"github.com/hagane-cloud/hagane/fault"
+	"github.com/hagane-cloud/hagane/node"
+	"github.com/hagane-cloud/hagane/workflow"
+)
+
+func theirs(ours string) string {
+	for _, d := range driverNames {
+		if d.ours == ours {
+			return d.theirs
+		}
+	}
+	return ours
+}
+
+func ours(theirs string) string {
+	for _, d := range driverNames {
+		if d.theirs == theirs {
+			return d.ours
+		}
+	}
+	return theirs
+}
+
+// masked stands where a password is.
+const masked = "******"
+
+func self(r *api.Request, kind, id string) []api.Object {
+	base := api.BaseURL(r.Request) + Prefix
+	return []api.Object{{"rel": "self", "href": base + "/v1/" + kind + "/" + id}, {"rel": "bookmark", "href": base + "/" + kind + "/" + id}}
+}
+
+// nodeDoc is a node as Ironic shows it. run is the zero Run for a node at rest.
+func nodeDoc(r *api.Request, n *node.Node, run workflow.Run) api.Object {
+	info := map[string]any{}
+	for k, v := range n.DriverInfo {
+		info[k] = v
+	}
+	if len(n.Password) > 0 {
+		info[n.Driver+"_password"] = masked
+	}
+	props := map[string]any{"capabilities": "boot_mode:" + string(n.BootMode)}
+	for k, v := range n.Properties {
+		if i, err := strconv.Atoi(v); err == nil {
+			props[k] = i
+			continue
+		}
+		props[k] = v
+	}
+	var reason, kind any
+	if len(n.Holds) > 0 {
+		reason, kind = n.Holds[0].Reason, n.Holds[0].Category
+	}
+	d := api.Object{"uuid": n.ID, "name": orNull(n.Name), "driver": theirs(n.Driver), "driver_info": info, "properties": props, "extra": orObject(n.Extra),
+		"resource_class": n.ResourceClass, "description": orNull(n.Description), "traits": orList(n.Traits), "conductor_group": "", "chassis_uuid": nil,
+		"provision_state": node.ProvisionState(n.State, run.Phase), "target_provision_state": orNull(node.TargetState(n.State, run.Phase)),
+		"power_state": powerWord(n.Power), "target_power_state": orNull(targetWord(n.PowerTarget)), "last_error": orNull(n.LastError),
+		"maintenance": len(n.Holds) > 0, "maintenance_reason": reason, "fault": kind, "instance_uuid": orNull(n.Owner), "instance_info": api.Object{},
+		"deploy_step": api.Object{}, "clean_step": api.Object{}, "service_step": api.Object{}, "driver_internal_info": internal(run),
+		"provision_updated_at": api.Time(n.StateAt), "created_at": api.Time(n.CreatedAt), "updated_at": api.Time(n.UpdatedAt),
+		"inspection_finished_at": nil, "inspection_started_at": nil, "console_enabled": false, "protected": false, "protected_reason": nil, "retired": false,
+		"retired_reason": nil, "owner": nil, "lessee": nil, "reservation": nil, "boot_mode": n.BootMode, "secure_boot": nil, "shard": nil, "network_data": api.Object{},
+		"automated_clean": nil, "allocation_uuid": nil, "links": self(r, "nodes", string(n.ID)), "ports": self(r, "nodes", string(n.ID)+"/ports")}
+	for _, i := range []string{"power", "management"} {
+		d[i+"_interface"] = n.Driver
+	}
+	for i, v := range map[string]string{"deploy": "direct", "boot": "ipxe", "inspect": "agent", "network": "hagane", "bios": "no-bios", "console": "no-console",
+		"raid": "no-raid", "rescue": "no-rescue", "storage": "noop", "vendor": "no-vendor", "firmware": "no-firmware"} {
+		d[i+"_interface"] = v
+	}
+	return d
+}
+
+// internal shows how far the run of a moving node is: what Ironic has no field for.
+func internal(run workflow.Run) api.Object {
+	if run.ID == "" || run.Phase.Ended() {
+		return api.Object{}
+	}
+	return api.Object{"workflow": run.Workflow, "step": run.Step, "phase": run.Phase, "waits_for": run.Reason, "since": api.Time(run.StepAt), "deadline": api.Time(run.StepDeadline)}
+}
+
+func powerWord(p bmc.Power) any {
+	switch p {
+	case bmc.On:
+		return "power on"
+	case bmc.Off:
+		return "power off"
+	case bmc.Unknown:
+	}
+	return nil
+}
+
+func targetWord(a bmc.Action) string {
+	switch a {
+	case bmc.PowerOn:
+		return "power on"
+	case bmc.PowerOff, bmc.SoftOff:
+		return "power off"
+	case bmc.Reset:
+		return "rebooting"
+	}
+	return ""
+}
+
+func orNull(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+func orList(l []string) []string {
+	if l == nil {
+		return []string{}
+	}
+	return l
+}
+
+func orObject(m map[string]json.RawMessage) map[string]json.RawMessage {
+	if m == nil {
+		return map[string]json.RawMessage{}
+	}
+	return m
+}
+
+func portDoc(r *api.Request, p node.Port) api.Object {
+	link := map[string]string{}
+	for k, v := range p.Link {
+		link[k] = v
+	}
+	return api.Object{"uuid": p.ID, "address": p.MAC, "node_uuid": p.NodeID, "local_link_connection": link, "pxe_enabled": p.PXE, "physical_network": p.Plane,
+		"extra": orObject(p.Extra), "portgroup_uuid": nil, "internal_info": api.Object{}, "is_smartnic": false, "name": nil, "description": nil, "created_at": api.Time(p.CreatedAt),
+		"updated_at": api.Time(p.UpdatedAt), "links": self(r, "ports", string(p.ID))}
+}
+
+// pick narrows a document to the fields that were asked for.
+func pick(d api.Object, fields []string) (api.Object, error) {
+	if len(fields) == 0 {
+		return d, nil
+	}
+	out := api.Object{"links": d["links"]}
+	for _, f := range fields {
+		v, ok := d[f]
+		if !ok {
+			return nil, fault.Field("fields", "there is no field %q", f)
+		}
+		out[f] = v
+	}
+	return out, nil
+}
+
+func fieldsOf(r *api.Request) []string {
+	var fields []string
+	for _, v := range r.URL.Query()["fields"] {
+		fields = append(fields, strings.Split(v, ",")...)
+	}
+	return fields
+}
+
+// boolOf reads a boolean query parameter; nil when it is not there.
+func boolOf(r *api.Request, name string) (*bool, error) {
+	v := r.URL.Query().Get(name)
+	if v == "" {
+		return nil, nil
+	}
+	b, err := strconv.ParseBool(v)
+	if err != nil {
+		return nil, fault.Field(name, "must be true or false")
+	}
+	return &b, nil
+}
+
+func (i *ironic) showNode(w http.ResponseWriter, r *api.Request, status int, n *node.Node) error {
+	runs, err := i.Phases(r.Context(), []node.Node{*n})
+	if err != nil {
+		return err
+	}
+	d, err := pick(nodeDoc(r, n, runs[n.ID]), fieldsOf(r))
+	if err != nil {
+		return err
+	}
+	return api.JSON(w, status, d)
+}

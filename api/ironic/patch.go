@@ -1,0 +1,81 @@
+package ironic
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"github.com/hagane-cloud/hagane/api"
+	"github.com/hagane-cloud/hagane/fault"
+)
+
+// operation is one of a JSON patch (RFC 6902). Paths go at most two levels deep, as Ironic's documents do.
+type operation struct {
+	Op    string          `json:"op"`
+	Path  string          `json:"path"`
+	Value json.RawMessage `json:"value"`
+}
+
+// patch applies the request's JSON patch to doc and decodes the result into v, strictly.
+func patch(w http.ResponseWriter, r *api.Request, doc api.Object, v any) error {
+	var ops []operation
+	if err := api.Decode(w, r, &ops); err != nil {
+		return err
+	}
+	raw, err := json.Marshal(doc)
+	if err != nil {
+		return err
+	}
+	var tree map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &tree); err != nil {
+		return err
+	}
+	for _, op := range ops {
+		if err := op.apply(tree); err != nil {
+			return err
+		}
+	}
+	return api.Redecode(tree, v)
+}
+
+func (op operation) apply(tree map[string]json.RawMessage) error {
+	unescape := strings.NewReplacer("~1", "/", "~0", "~")
+	parts := strings.Split(strings.TrimPrefix(op.Path, "/"), "/")
+	if !strings.HasPrefix(op.Path, "/") || parts[0] == "" || len(parts) > 2 {
+		return fault.Field("path", "%q is not a path of one or two levels", op.Path)
+	}
+	if len(parts) == 1 {
+		return op.change(tree, parts[0])
+	}
+	inner := map[string]json.RawMessage{}
+	if have, ok := tree[parts[0]]; ok && string(have) != "null" {
+		if err := json.Unmarshal(have, &inner); err != nil {
+			return fault.Field("path", "%q is no object", parts[0])
+		}
+	}
+	if err := op.change(inner, unescape.Replace(parts[1])); err != nil {
+		return err
+	}
+	raw, err := json.Marshal(inner)
+	tree[parts[0]] = raw
+	return err
+}
+
+func (op operation) change(m map[string]json.RawMessage, key string) error {
+	_, there := m[key]
+	switch op.Op {
+	case "add", "replace":
+		if op.Value == nil {
+			return fault.Field("value", "the operation on %s has no value", op.Path)
+		}
+		m[key] = op.Value
+	case "remove":
+		if !there {
+			return fault.Field("path", "there is nothing at %s to remove", op.Path)
+		}
+		delete(m, key)
+	default:
+		return fault.Field("op", "%q is not possible; possible: add, replace, remove", op.Op)
+	}
+	return nil
+}

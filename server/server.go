@@ -1,0 +1,94 @@
+// Package server is what a tenant owns: a bare-metal server, made on a node that fits its flavor, with
+// an image, networks, keys and user data. It chooses nodes, moves on to another when one fails, and
+// gives them back; the node itself is prepared by package node.
+package server
+
+import (
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"github.com/hagane-cloud/hagane/node"
+)
+
+// ID identifies a server.
+type ID string
+
+// State is what a server is, as its tenant sees it.
+type State string
+
+// The states.
+const (
+	Building State = "building"
+	Active   State = "active"
+	Failed   State = "error"
+)
+
+// Server is a tenant's server.
+type Server struct {
+	bun.BaseModel `bun:"table:server"`
+
+	ID        ID `bun:",pk"`
+	ProjectID string
+	UserID    string
+	Name      string
+	FlavorID  string
+	ImageID   string
+	Zone      string // asked for; "" is any
+	KeyName   string
+	Metadata  map[string]string
+	NICs      []NIC `bun:"nics"`
+	State     State
+	Deleting  bool
+	Fault     string // why it is in error
+	FaultAt   bun.NullTime
+	NodeID    node.ID   // the node that it is on; "" when none
+	Tried     []node.ID // nodes that failed to become it
+	Sealed    []byte    // Private, sealed
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+// NIC is a network interface that was asked for.
+type NIC struct {
+	Plane  string `json:"plane"`
+	PortID string `json:"port_id"`
+}
+
+// Private is what of a request must not lie open: it may hold passwords.
+type Private struct {
+	UserData    []byte `json:"user_data,omitempty"`
+	AdminPass   string `json:"admin_pass"`
+	PublicKey   string `json:"public_key,omitempty"`
+	Personality []File `json:"personality,omitempty"`
+}
+
+// File is a file that a tenant wants on the server.
+type File struct {
+	Path     string `json:"path"`
+	Contents []byte `json:"contents"`
+}
+
+// Flavor is a kind of server that can be asked for.
+type Flavor struct {
+	bun.BaseModel `bun:"table:flavor"`
+
+	ID, Name      string
+	ResourceClass string // of the nodes that fit
+	Traits        []string
+	VCPUs         int   `bun:"vcpus"` // physical processors
+	RAM           int64 `bun:"ram"`   // MB
+	Disk          int64 // GB
+	CreatedAt     time.Time
+}
+
+// KeyPair is a public key of a project, under a name.
+type KeyPair struct {
+	bun.BaseModel `bun:"table:keypair"`
+
+	ProjectID, Name, UserID, PublicKey, Fingerprint string
+	CreatedAt                                       time.Time
+}
+
+// String returns the id as text.
+func (id ID) String() string { return string(id) }

@@ -1,0 +1,102 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/uptrace/bun"
+
+	"github.com/hagane-cloud/hagane/db"
+	"github.com/hagane-cloud/hagane/fault"
+	"github.com/hagane-cloud/hagane/node"
+)
+
+// mostNodes is how many nodes are tried before a server is in error.
+const mostNodes = 3
+
+// Deployed hears from a node how the deployment ended, in the transaction that ends it.
+func (s *Service) Deployed(ctx context.Context, tx db.Tx, owner string, n node.ID, failure string) error {
+	srv, err := get(ctx, tx, "", ID(owner))
+	if fault.Is(err, fault.NotFound) {
+		return s.nodes.Undeploy(ctx, tx, n)
+	}
+	if err != nil || srv.NodeID != n {
+		return err
+	}
+	switch {
+	case srv.Deleting:
+		return s.nodes.Undeploy(ctx, tx, n)
+	case failure == "":
+		_, err := tx.NewUpdate().Model(srv).Set("state = ?", Active).Set("updated_at = ?", db.Now()).WherePK().Exec(ctx)
+		return err
+	}
+	return s.moveOn(ctx, tx, srv, n, failure)
+}
+
+// moveOn holds a node that failed, with the evidence, gives it back, and tries another one.
+func (s *Service) moveOn(ctx context.Context, tx db.Tx, srv *Server, n node.ID, failure string) error {
+	hold := node.Hold{Category: "fault", By: "hagane", Reason: fmt.Sprintf("failed to deploy the server %s: %s", srv.ID, failure)}
+	if err := s.nodes.PutHold(ctx, tx, n, hold); err != nil {
+		return err
+	}
+	if err := s.nodes.Undeploy(ctx, tx, n); err != nil {
+		return err
+	}
+	srv.Tried, srv.NodeID = append(srv.Tried, n), ""
+	if len(srv.Tried) < mostNodes {
+		err := s.rebuild(ctx, tx, srv)
+		if err == nil {
+			s.log.Warn("a node failed to deploy; another one is tried", "server", srv.ID, "failed", n, "node", srv.NodeID, "why", failure)
+			return nil
+		}
+		if k := fault.KindOf(err); k != fault.Conflict && k != fault.NotFound && k != fault.Invalid {
+			return err
+		}
+		failure = fmt.Sprintf("%s; no other node could be tried: %s", failure, fault.Message(err))
+	}
+	srv.State, srv.Fault, srv.FaultAt, srv.UpdatedAt = Failed, fmt.Sprintf("%d of %d nodes failed; the last: %s", len(srv.Tried), mostNodes, failure), bun.NullTime{Time: db.Now()}, db.Now()
+	_, err := tx.NewUpdate().Model(srv).Column("state", "fault", "fault_at", "node_id", "tried", "updated_at").WherePK().Exec(ctx)
+	return err
+}
+
+func (s *Service) rebuild(ctx context.Context, tx db.Tx, srv *Server) error {
+	raw, err := s.box.Open(place(srv.ID), srv.Sealed)
+	if err != nil {
+		return err
+	}
+	var p Private
+	if err := json.Unmarshal(raw, &p); err != nil {
+		return fault.E(fault.Internal, "reading the server's request", err)
+	}
+	f, err := flavor(ctx, tx, srv.FlavorID)
+	if err != nil {
+		return err
+	}
+	img, err := s.images.GetTx(ctx, tx, srv.ImageID)
+	if err != nil {
+		return err
+	}
+	if err := s.images.Usable(img); err != nil {
+		return err
+	}
+	return s.build(ctx, tx, srv, f, img, p)
+}
+
+// Undeployed hears from a node that it is off and cut from the tenant's networks for good.
+func (s *Service) Undeployed(ctx context.Context, tx db.Tx, owner string, n node.ID, failure string) error {
+	srv, err := get(ctx, tx, "", ID(owner))
+	if fault.Is(err, fault.NotFound) {
+		return nil
+	}
+	if err != nil || srv.NodeID != n {
+		return err
+	}
+	if failure == "" {
+		return s.forget(ctx, tx, srv)
+	}
+	// It stays the tenant's, and in error, until an operator or another delete gets it off.
+	srv.State, srv.Deleting, srv.Fault, srv.FaultAt = Failed, false, "the server could not be deleted: "+failure, bun.NullTime{Time: db.Now()}
+	_, err = tx.NewUpdate().Model(srv).Column("state", "deleting", "fault", "fault_at").WherePK().Exec(ctx)
+	return err
+}
