@@ -83,3 +83,11 @@ func (e *Engine) Progress(r Run) string {
 	}
 	return fmt.Sprintf("step %d of %d, %s", i+1, len(def.steps), r.Step)
 }
+
+// Took returns how long the step took, or has taken so far.
+func (r StepRecord) Took() time.Duration {
+	if r.EndedAt.IsZero() {
+		return time.Since(r.StartedAt)
+	}
+	return r.EndedAt.Sub(r.StartedAt)
+}

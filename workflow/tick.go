@@ -155,7 +155,7 @@ func (t *turn) stepOn(ctx context.Context, i int) (bool, error) {
 // turnBack begins to undo, with the step in hand: it may have borrowed before it failed.
 func (t *turn) turnBack(ctx context.Context, why string) error {
 	return t.record(ctx, "failed", func(r *Run) {
-		r.Error, r.Undoing = why, true
+		r.Error, r.Undoing = r.Step+": "+why, true
 		t.begin(r, t.def.steps[t.def.index(r.Step)])
 		r.Phase = Aborting
 	})

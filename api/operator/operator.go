@@ -1,0 +1,192 @@
+// Package operator is Hagane's own API for operators: what no other cloud's dialect has a place for,
+// such as switches, flavors and the runs of a node with every step they took.
+package operator
+
+import (
+	"net/http"
+
+	"github.com/hagane-cloud/hagane/api"
+	"github.com/hagane-cloud/hagane/fault"
+	"github.com/hagane-cloud/hagane/network"
+	"github.com/hagane-cloud/hagane/node"
+	"github.com/hagane-cloud/hagane/server"
+	"github.com/hagane-cloud/hagane/workflow"
+)
+
+// Prefix is where the service lives.
+const Prefix = "/operator"
+
+type operator struct {
+	nodes    *node.Service
+	networks *network.Service
+	servers  *server.Service
+}
+
+// Dialect makes the dialect.
+func Dialect(n *node.Service, nw *network.Service, s *server.Service) api.Dialect {
+	o := &operator{n, nw, s}
+	return api.Dialect{Prefix: Prefix, Error: Error, Routes: []api.Route{
+		{"GET", "", api.Anyone, o.version},
+		{"GET", "/v1/switches", api.OperatorsRead, o.switches},
+		{"POST", "/v1/switches", api.Operators, o.setSwitch},
+		{"POST", "/v1/flavors", api.Operators, o.createFlavor},
+		{"GET", "/v1/nodes/{node}/runs", api.OperatorsRead, o.runs},
+		{"GET", "/v1/nodes/{node}/events", api.OperatorsRead, o.events},
+		{"GET", "/v1/nodes/{node}/gate", api.OperatorsRead, o.gate},
+		{"GET", "/v1/servers/{server}", api.OperatorsRead, o.server},
+	}}
+}
+
+// Error answers with kind and message, and the field at fault where there is one.
+func Error(w http.ResponseWriter, status int, err error) {
+	doc := api.Object{"code": status, "kind": fault.KindOf(err).String(), "message": fault.Message(err)}
+	if f := fault.FieldOf(err); f != "" {
+		doc["field"] = f
+	}
+	_ = api.JSON(w, status, api.Object{"error": doc})
+}
+
+func (o *operator) version(w http.ResponseWriter, r *api.Request) error {
+	return api.JSON(w, http.StatusOK, api.Object{"versions": []api.Object{{"id": "v1", "status": "CURRENT", "links": []api.Object{{"rel": "self", "href": api.BaseURL(r.Request) + Prefix + "/v1/"}}}}})
+}
+
+// Switch is a switch as clients give and see it. The password is never shown.
+type Switch struct {
+	Name     string `json:"name"`
+	Driver   string `json:"driver"`
+	Address  string `json:"address"`
+	Username string `json:"username,omitempty"`
+	Password string `json:"password,omitempty"`
+}
+
+func (o *operator) switches(w http.ResponseWriter, r *api.Request) error {
+	all, err := o.networks.Switches(r.Context())
+	if err != nil {
+		return err
+	}
+	docs := []Switch{}
+	for _, s := range all {
+		docs = append(docs, Switch{Name: s.Name, Driver: s.Driver, Address: s.Address, Username: s.Username})
+	}
+	return api.JSON(w, http.StatusOK, api.Object{"switches": docs})
+}
+
+func (o *operator) setSwitch(w http.ResponseWriter, r *api.Request) error {
+	var b Switch
+	if err := api.Decode(w, r, &b); err != nil {
+		return err
+	}
+	if err := o.networks.SetSwitch(r.Context(), network.Switch{Name: b.Name, Driver: b.Driver, Address: b.Address, Username: b.Username}, b.Password); err != nil {
+		return err
+	}
+	b.Password = ""
+	return api.JSON(w, http.StatusCreated, b)
+}
+
+// Flavor is a flavor as clients give and see it.
+type Flavor struct {
+	ID            string   `json:"id,omitempty"`
+	Name          string   `json:"name"`
+	ResourceClass string   `json:"resource_class"`
+	Traits        []string `json:"traits,omitempty"`
+	VCPUs         int      `json:"vcpus"`
+	RAM           int64    `json:"ram"`
+	Disk          int64    `json:"disk"`
+}
+
+func (o *operator) createFlavor(w http.ResponseWriter, r *api.Request) error {
+	var b Flavor
+	if err := api.Decode(w, r, &b); err != nil {
+		return err
+	}
+	f, err := o.servers.CreateFlavor(r.Context(), server.Flavor{Name: b.Name, ResourceClass: b.ResourceClass, Traits: b.Traits, VCPUs: b.VCPUs, RAM: b.RAM, Disk: b.Disk})
+	if err != nil {
+		return err
+	}
+	b.ID = f.ID
+	return api.JSON(w, http.StatusCreated, b)
+}
+
+// Run is a run with its steps.
+type Run struct {
+	ID       workflow.RunID `json:"id"`
+	Workflow string         `json:"workflow"`
+	Phase    workflow.Phase `json:"phase"`
+	Progress string         `json:"progress"`
+	Reason   string         `json:"reason,omitempty"`
+	Error    string         `json:"error,omitempty"`
+	Agent    string         `json:"agent,omitempty"` // what the agent is doing, with bytes
+	Began    any            `json:"began"`
+	Deadline any            `json:"deadline"`
+	Ended    any            `json:"ended"`
+	Steps    []Step         `json:"steps"`
+}
+
+// Step is a step that a run took.
+type Step struct {
+	Name     string  `json:"name"`
+	Undo     bool    `json:"undo,omitempty"`
+	Attempts int64   `json:"attempts"`
+	Outcome  string  `json:"outcome"`
+	Reason   string  `json:"reason,omitempty"`
+	Began    any     `json:"began"`
+	Ended    any     `json:"ended"`
+	Seconds  float64 `json:"seconds"` // so far, if it has not ended
+}
+
+const runsMost = 50
+
+func (o *operator) runs(w http.ResponseWriter, r *api.Request) error {
+	n, err := o.nodes.Get(r.Context(), r.PathValue("node"))
+	if err != nil {
+		return err
+	}
+	histories, err := o.nodes.Histories(r.Context(), n.ID, runsMost)
+	if err != nil {
+		return err
+	}
+	docs := []Run{}
+	for _, h := range histories {
+		d := Run{ID: h.Run.ID, Workflow: h.Run.Workflow, Phase: h.Run.Phase, Progress: o.nodes.Engine.Progress(h.Run), Reason: h.Run.Reason, Error: h.Run.Error,
+			Agent: h.Agent, Began: api.Time(h.Run.CreatedAt), Deadline: api.Time(h.Run.Deadline), Ended: api.Time(h.Run.EndedAt.Time), Steps: []Step{}}
+		for _, s := range h.Steps {
+			d.Steps = append(d.Steps, Step{Name: s.Step, Undo: s.Undo, Attempts: s.Attempts, Outcome: s.Outcome, Reason: s.Reason, Began: api.Time(s.StartedAt),
+				Ended: api.Time(s.EndedAt.Time), Seconds: s.Took().Seconds()})
+		}
+		docs = append(docs, d)
+	}
+	return api.JSON(w, http.StatusOK, api.Object{"runs": docs})
+}
+
+func (o *operator) events(w http.ResponseWriter, r *api.Request) error {
+	n, err := o.nodes.Get(r.Context(), r.PathValue("node"))
+	if err != nil {
+		return err
+	}
+	events, err := o.nodes.Events(r.Context(), n.ID, 1000)
+	if err != nil {
+		return err
+	}
+	docs := []api.Object{}
+	for _, e := range events {
+		docs = append(docs, api.Object{"at": api.Time(e.At), "kind": e.Kind, "text": e.Text})
+	}
+	return api.JSON(w, http.StatusOK, api.Object{"events": docs})
+}
+
+func (o *operator) gate(w http.ResponseWriter, r *api.Request) error {
+	n, err := o.nodes.Get(r.Context(), r.PathValue("node"))
+	if err != nil {
+		return err
+	}
+	return api.JSON(w, http.StatusOK, api.Object{"gate": n.Gate, "holds": n.Holds})
+}
+
+// server tells the node that a tenant's server is on, and the networks' VLANs: what support needs.
+func (o *operator) server(w http.ResponseWriter, r *api.Request) error {
+	s, err := o.servers.Get(r.Context(), "", server.ID(r.PathValue("server")))
+	if err != nil {
+		return err
+	}
+	return api.JSON(w, http.StatusOK, api.Object{"server": api.Object{"id": s.ID, "name": s.Name, "project_id": s.ProjectID, "state": s.State, "node_id": s.NodeID, "tried": s.Tried, "fault": s.Fault}})
+}
