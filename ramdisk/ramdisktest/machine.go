@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -190,5 +191,27 @@ func (m *Machine) WaitEnd(ctx context.Context) {
 	case <-m.ended:
 	case <-ctx.Done():
 		m.t.Fatal("the machine did not end in time")
+	}
+}
+
+// PressPower presses the power button, as a BMC's soft power off does.
+func (m *Machine) PressPower() {
+	m.t.Helper()
+	conn, err := net.Dial("unix", m.monitor)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }() // the command has been sent
+	if _, err := conn.Write([]byte("system_powerdown\n")); err != nil {
+		m.t.Fatal(err)
+	}
+	// QEMU reads commands only while the connection is open: wait for its next prompt.
+	var seen []byte
+	for buffer := make([]byte, 256); bytes.Count(seen, []byte("(qemu)")) < 2; {
+		n, err := conn.Read(buffer)
+		if err != nil {
+			return // it has ended already
+		}
+		seen = append(seen, buffer[:n]...)
 	}
 }
