@@ -18,10 +18,12 @@ import (
 func main() {
 	out := flag.String("out", ".cache", "folder of the results; each system has its own in it")
 	flag.Parse()
-	builders := map[string]func(context.Context, osimage.Options) (osimage.Manifest, error){"tiny": osimage.BuildTiny}
+	builders := map[string]func(context.Context, osimage.Options) (osimage.Manifest, error){
+		"tiny": osimage.BuildTiny, "debian": osimage.BuildDebian,
+	}
 	build := builders[flag.Arg(0)]
 	if flag.NArg() != 1 || build == nil {
-		fmt.Fprintln(os.Stderr, "usage: osimage [-out FOLDER] tiny")
+		fmt.Fprintln(os.Stderr, "usage: osimage [-out FOLDER] tiny|debian")
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
