@@ -8,19 +8,35 @@ import (
 	"log/slog"
 	"net/netip"
 
+	"github.com/hagane-cloud/hagane/fault"
 	"github.com/hagane-cloud/hagane/lab/machine"
 )
 
 // Config describes one BMC.
 type Config struct {
 	Machine  machine.Machine
-	Address  netip.Addr // to listen on, a loopback address; the port is chosen by the system
+	Address  netip.Addr // to listen on, a loopback address
+	Port     uint16     // to prefer; another one is taken when it is not free. 0: any
 	Username string
 	Password string
 	Vendor   string // of the BMC
 	Model    string
 	Firmware string // version, major.minor
 	Log      *slog.Logger
+}
+
+// Bind opens a port by listen: the preferred one, or else one that the system chooses.
+func Bind[L any](c Config, listen func(netip.AddrPort) (L, error)) (L, error) {
+	if c.Port != 0 {
+		if l, err := listen(netip.AddrPortFrom(c.Address, c.Port)); err == nil {
+			return l, nil
+		}
+	}
+	l, err := listen(netip.AddrPortFrom(c.Address, 0))
+	if err != nil {
+		return l, fault.E(fault.Unavailable, "open the port of a simulated BMC", err)
+	}
+	return l, nil
 }
 
 // Kind is what a sensor measures.

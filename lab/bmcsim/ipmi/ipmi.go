@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -44,9 +45,11 @@ type BMC struct {
 
 // Listen makes a BMC and binds its port. It answers from Serve on.
 func Listen(c bmcsim.Config) (*BMC, error) {
-	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: c.Address.AsSlice()})
+	conn, err := bmcsim.Bind(c, func(at netip.AddrPort) (*net.UDPConn, error) {
+		return net.ListenUDP("udp4", net.UDPAddrFromAddrPort(at))
+	})
 	if err != nil {
-		return nil, fault.E(fault.Unavailable, "open the port of a simulated BMC", err)
+		return nil, err
 	}
 	b := &BMC{config: c, conn: conn, machine: c.Machine, sensors: bmcsim.Sensors(c.Machine.Spec())}
 	b.boot = bootOptions{machine: c.Machine, now: time.Now}
@@ -59,6 +62,9 @@ func Listen(c bmcsim.Config) (*BMC, error) {
 		server.WithCipherSuites([]types.CipherSuiteID{types.CipherSuiteID17, types.CipherSuiteID3}), server.WithV15Disabled())
 	return b, nil
 }
+
+// Close gives the port back of a BMC that never served.
+func (b *BMC) Close() error { return b.conn.Close() }
 
 // Address returns where the BMC listens.
 func (b *BMC) Address() *net.UDPAddr { return b.conn.LocalAddr().(*net.UDPAddr) }

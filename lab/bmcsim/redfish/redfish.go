@@ -16,6 +16,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/hagane-cloud/hagane/fault"
@@ -56,9 +57,11 @@ func Listen(c bmcsim.Config, kind Personality) (*BMC, error) {
 	if err != nil {
 		return nil, err
 	}
-	plain, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: c.Address.AsSlice()})
+	plain, err := bmcsim.Bind(c, func(at netip.AddrPort) (*net.TCPListener, error) {
+		return net.ListenTCP("tcp4", net.TCPAddrFromAddrPort(at))
+	})
 	if err != nil {
-		return nil, fault.E(fault.Unavailable, "open the port of a simulated BMC", err)
+		return nil, err
 	}
 	b := &BMC{
 		config: c, kind: kind, machine: c.Machine, sensors: bmcsim.Sensors(c.Machine.Spec()),

@@ -1,0 +1,142 @@
+// Package enrol makes a lab's machines known to a cloud, as an operator would: with the clouds.yaml of
+// the data folder it gets a token, registers the switch, and enrols nodes and ports through the Ironic
+// API. It may be repeated: what the cloud knows already is brought up to date.
+package enrol
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/hagane-cloud/hagane/fault"
+	"github.com/hagane-cloud/hagane/lab/client"
+)
+
+// SwitchName is the name under which the lab's switch is registered; ports name it as their switch_id.
+const SwitchName = "lab"
+
+// Options says what to enrol and where.
+type Options struct {
+	CloudsFile    string // clouds.yaml
+	Cloud         string // its entry
+	ResourceClass string // of the nodes
+	Lab           client.Lab
+	Log           *slog.Logger
+}
+
+// Run enrols the lab once. It returns Unavailable faults when the cloud does not answer (yet).
+func Run(ctx context.Context, o Options) error {
+	entry, err := readCloud(o.CloudsFile, o.Cloud)
+	if err != nil {
+		return err
+	}
+	c, err := connect(ctx, entry)
+	if err != nil {
+		return err
+	}
+	defer c.http.CloseIdleConnections()
+	if err := c.addSwitch(ctx, o.Lab.Switch); err != nil {
+		return err
+	}
+	for _, n := range o.Lab.Nodes {
+		if err := c.addNode(ctx, n, o.ResourceClass); err != nil {
+			return fault.Wrap("enrol "+n.Name, err)
+		}
+	}
+	o.Log.Info("enrolled", "nodes", len(o.Lab.Nodes), "cloud", entry.Auth.AuthURL)
+	return nil
+}
+
+// node is what the Ironic API takes and tells of a node, as far as the lab needs it.
+type node struct {
+	UUID          string            `json:"uuid,omitempty"`
+	Name          string            `json:"name,omitempty"`
+	Driver        string            `json:"driver,omitempty"`
+	DriverInfo    map[string]any    `json:"driver_info,omitempty"`
+	ResourceClass string            `json:"resource_class,omitempty"`
+	Properties    map[string]string `json:"properties,omitempty"`
+}
+
+type port struct {
+	NodeUUID string         `json:"node_uuid"`
+	Address  string         `json:"address"`
+	Link     linkConnection `json:"local_link_connection"`
+}
+
+type linkConnection struct {
+	SwitchID   string `json:"switch_id"`
+	PortID     string `json:"port_id"`
+	SwitchInfo string `json:"switch_info"`
+}
+
+// change is one operation of a JSON patch (RFC 6902).
+type change struct {
+	Op    string `json:"op"`
+	Path  string `json:"path"`
+	Value any    `json:"value"`
+}
+
+func (c *cloud) addSwitch(ctx context.Context, address string) error {
+	body := struct {
+		Name    string `json:"name"`
+		Driver  string `json:"driver"`
+		Address string `json:"address"`
+	}{SwitchName, "lab", address}
+	err := c.do(ctx, http.MethodPost, c.operator+"/v1/switches", body, nil)
+	if fault.Is(err, fault.Conflict) { // it is known
+		return nil
+	}
+	return fault.Wrap("register the lab's switch", err)
+}
+
+func (c *cloud) addNode(ctx context.Context, n client.Node, class string) error {
+	info, err := driverInfo(n.BMC)
+	if err != nil {
+		return err
+	}
+	var known node
+	err = c.do(ctx, http.MethodGet, c.baremetal+"/v1/nodes/"+url.PathEscape(n.Name), nil, &known)
+	switch {
+	case fault.Is(err, fault.NotFound):
+		err = c.do(ctx, http.MethodPost, c.baremetal+"/v1/nodes", node{
+			Name: n.Name, Driver: n.BMC.Driver, DriverInfo: info, ResourceClass: class,
+			Properties: map[string]string{"capabilities": "boot_mode:" + n.Mode},
+		}, &known)
+	case err == nil:
+		err = c.do(ctx, http.MethodPatch, c.baremetal+"/v1/nodes/"+url.PathEscape(known.UUID), []change{
+			{Op: "replace", Path: "/driver_info", Value: info},
+		}, nil)
+	}
+	if err != nil {
+		return err
+	}
+	for _, nic := range n.NICs {
+		err := c.do(ctx, http.MethodPost, c.baremetal+"/v1/ports", port{
+			NodeUUID: known.UUID, Address: nic.MAC,
+			Link: linkConnection{SwitchID: SwitchName, PortID: nic.Port, SwitchInfo: SwitchName},
+		}, nil)
+		if err != nil && !fault.Is(err, fault.Conflict) { // a conflict: the port is known
+			return fault.Wrap("add the port "+nic.MAC, err)
+		}
+	}
+	return nil
+}
+
+// driverInfo returns how to reach a BMC in the words of the Ironic drivers.
+func driverInfo(b client.BMC) (map[string]any, error) {
+	if b.Driver == "redfish" {
+		return map[string]any{
+			"redfish_address": b.Address, "redfish_username": b.Username, "redfish_password": b.Password,
+			"redfish_verify_ca": false,
+		}, nil
+	}
+	host, portNumber, ok := strings.Cut(b.Address, ":")
+	if b.Driver != "ipmi" || !ok {
+		return nil, fault.Errorf(fault.Internal, "the lab can not enrol a BMC of driver %q at %q", b.Driver, b.Address)
+	}
+	return map[string]any{
+		"ipmi_address": host, "ipmi_port": portNumber, "ipmi_username": b.Username, "ipmi_password": b.Password,
+	}, nil
+}
