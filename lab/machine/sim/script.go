@@ -129,6 +129,10 @@ func (s *script) command(words []string) error {
 		if len(args) == 0 || args[0] == "" {
 			return fault.Errorf(fault.NotFound, "nothing is set")
 		}
+	case "iseq":
+		if len(args) != 2 || args[0] != args[1] {
+			return fault.Errorf(fault.NotFound, "not equal")
+		}
 	case "goto":
 		return s.jump(args)
 	case "echo":
