@@ -1,0 +1,64 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hagane-cloud/hagane/demo"
+	"github.com/hagane-cloud/hagane/fault"
+	"github.com/hagane-cloud/hagane/lab"
+	"github.com/hagane-cloud/hagane/osimage"
+	"github.com/hagane-cloud/hagane/ramdisk"
+)
+
+func demoCommand() *cobra.Command {
+	o := demo.Options{Out: os.Stdout}
+	var images string
+	c := &cobra.Command{Use: "demo", Short: "show a tenant getting servers, from the bare machines to SSH and back", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := prepareDemo(&o, images); err != nil {
+				return err
+			}
+			return demo.Run(cmd.Context(), o)
+		}}
+	f := c.Flags()
+	f.StringVar(&o.Machine, "machine", lab.QEMU, "kind of machine: qemu or sim")
+	f.StringVar(&o.OS, "os", "tiny", "operating system of qemu machines: tiny or debian")
+	f.IntVar(&o.Nodes, "nodes", 2, "number of machines")
+	f.Uint64Var(&o.Seed, "seed", 1, "of the lab")
+	f.StringVar(&o.Data, "data", "", "data folder (default: a new temporary one)")
+	f.StringVar(&o.Ramdisk, "ramdisk", ".cache/ramdisk-cloud", "folder of the agent's ramdisk")
+	f.StringVar(&images, "images", ".cache", "folder in which image-tiny and image-debian lie")
+	f.BoolVar(&o.Keep, "keep", false, "leave the cloud running with its servers")
+	return c
+}
+
+// prepareDemo finds what the machines boot, and says how to make what is missing.
+func prepareDemo(o *demo.Options, images string) (err error) {
+	if o.Program, err = os.Executable(); err != nil {
+		return err
+	}
+	if o.Data == "" {
+		if o.Data, err = os.MkdirTemp("", "hagane-demo-"); err != nil {
+			return err
+		}
+	} else if _, err := os.Stat(o.Data); err == nil {
+		return fault.Errorf(fault.Conflict, "the data folder %s exists already; the demo needs a new one", o.Data)
+	}
+	if o.Machine == lab.Sim {
+		o.OS, o.User = "sim", "hagane"
+		return nil
+	}
+	if _, err := ramdisk.Read(o.Ramdisk); err != nil {
+		return fault.Wrap("build it with: hagane ramdisk build --kernel cloud --out "+o.Ramdisk, err)
+	}
+	dir := filepath.Join(images, "image-"+o.OS)
+	m, err := osimage.Read(dir)
+	if err != nil {
+		return fault.Wrap("build it with: hagane image build "+o.OS, err)
+	}
+	o.Image, o.User = filepath.Join(dir, m.Raw), m.User
+	return nil
+}

@@ -1,0 +1,32 @@
+package main
+
+import (
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hagane-cloud/hagane/lab"
+)
+
+func labCommand() *cobra.Command {
+	var o lab.Options
+	c := &cobra.Command{Use: "lab", Short: "run a virtual rack and enrol its machines into the cloud of the data folder", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.Out, o.Log = os.Stdout, slog.New(slog.NewTextHandler(os.Stderr, nil))
+			return lab.Run(cmd.Context(), o)
+		}}
+	f := c.Flags()
+	f.StringVar(&o.DataDir, "data", "data", "the cloud's data folder")
+	f.IntVar(&o.Nodes, "nodes", 8, "number of machines")
+	f.StringVar(&o.Machine, "machine", lab.Sim, "kind of machine: sim or qemu")
+	f.Uint64Var(&o.Seed, "seed", 1, "of names, addresses, passwords and serial numbers")
+	f.IntVar(&o.MemoryMB, "memory", 0, "MB of memory of each machine (default: 1024 for qemu, 4096 for sim)")
+	f.IntVar(&o.DiskGB, "disk", 0, "GB of each disk (default: 10 for qemu, 100 for sim)")
+	f.IntVar(&o.CPUs, "cpus", 1, "processors of each machine")
+	f.StringVar(&o.Mix, "mix", "", "uefi or bios for all machines (default: alternating, UEFI with Redfish and BIOS with IPMI)")
+	f.StringVar(&o.ResourceClass, "resource-class", "baremetal", "of the enrolled nodes")
+	f.BoolVar(&o.FirmwarePXE, "firmware-pxe", false, "boot UEFI machines with the firmware's own PXE client")
+	f.BoolVar(&o.NoEnrol, "no-enrol", false, "do not enrol the machines")
+	return c
+}

@@ -1,0 +1,257 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/hagane-cloud/hagane/api"
+	"github.com/hagane-cloud/hagane/api/ecl"
+	"github.com/hagane-cloud/hagane/api/glance"
+	"github.com/hagane-cloud/hagane/api/ironic"
+	"github.com/hagane-cloud/hagane/api/keystone"
+	"github.com/hagane-cloud/hagane/api/neutron"
+	"github.com/hagane-cloud/hagane/api/operator"
+	"github.com/hagane-cloud/hagane/conductor"
+	"github.com/hagane-cloud/hagane/db"
+	"github.com/hagane-cloud/hagane/fault"
+	"github.com/hagane-cloud/hagane/identity"
+	"github.com/hagane-cloud/hagane/image"
+	"github.com/hagane-cloud/hagane/netboot"
+	"github.com/hagane-cloud/hagane/network"
+	"github.com/hagane-cloud/hagane/node"
+	"github.com/hagane-cloud/hagane/secret"
+	"github.com/hagane-cloud/hagane/server"
+	"github.com/hagane-cloud/hagane/workflow"
+)
+
+// serveOptions are the flags of serve.
+type serveOptions struct {
+	data, listen, database, region string
+	roles                          []string
+	ramdisk, ipxe                  string
+	workers                        int
+	verbose                        bool
+}
+
+// roles are what a process can do.
+var allRoles = []string{"api", "conductor", "dhcp"}
+
+func serveCommand() *cobra.Command {
+	var o serveOptions
+	c := &cobra.Command{Use: "serve", Short: "run the cloud", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		return serve(cmd.Context(), o)
+	}}
+	f := c.Flags()
+	f.StringVar(&o.data, "data", "data", "folder of the database, keys and images")
+	f.StringVar(&o.listen, "listen", "127.0.0.1:6385", "address of the API; port 0 takes a free one")
+	f.StringVar(&o.database, "database", "", "postgres://… (default: SQLite in the data folder)")
+	f.StringSliceVar(&o.roles, "role", allRoles, "what this process does: api, conductor, dhcp")
+	f.StringVar(&o.ramdisk, "ramdisk", "", "folder of the agent's ramdisk, made by hagane ramdisk build (default: boot in the data folder)")
+	f.StringVar(&o.ipxe, "ipxe", "/usr/lib/ipxe", "folder with undionly.kpxe and snponly.efi")
+	f.StringVar(&o.region, "region", "region1", "name of the region in the catalog")
+	f.IntVar(&o.workers, "workers", 64, "runs that are carried on at the same time")
+	f.BoolVar(&o.verbose, "verbose", false, "log every request")
+	return c
+}
+
+func (o *serveOptions) has(role string) bool { return slices.Contains(o.roles, role) }
+
+func (o *serveOptions) check() error {
+	for _, r := range o.roles {
+		if !slices.Contains(allRoles, r) {
+			return fault.Errorf(fault.Invalid, "there is no role %q; there are %s", r, strings.Join(allRoles, ", "))
+		}
+	}
+	if o.database == "" && len(o.roles) < len(allRoles) {
+		return fault.Errorf(fault.Invalid, "with SQLite one process has all roles; give --database postgres://… to spread them")
+	}
+	if o.ramdisk == "" {
+		o.ramdisk = filepath.Join(o.data, "boot")
+	}
+	var err error
+	o.data, err = filepath.Abs(o.data)
+	return err
+}
+
+// grace is how long the steps in hand may take to end after we are told to stop.
+const grace = 20 * time.Second
+
+// cloud is all services of one process, wired.
+type cloud struct {
+	o         serveOptions
+	log       *slog.Logger
+	db        *db.DB
+	queue     workflow.Queue
+	engine    *workflow.Engine
+	conductor *conductor.Conductor
+	identity  *identity.Service
+	nodes     *node.Service
+	networks  *network.Service
+	images    *image.Service
+	servers   *server.Service
+}
+
+func serve(ctx context.Context, o serveOptions) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	level := slog.LevelInfo
+	if o.verbose {
+		level = slog.LevelDebug
+	}
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	unlock, err := lockData(o.data)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	dsn := o.database
+	if dsn == "" {
+		dsn = "sqlite:" + filepath.Join(o.data, "hagane.db")
+	}
+	d, err := db.Open(ctx, dsn)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	c, err := wire(o, d, log)
+	if err != nil {
+		return err
+	}
+	defer c.networks.Close()
+	return c.run(ctx)
+}
+
+// wire makes the services. It starts nothing.
+func wire(o serveOptions, d *db.DB, log *slog.Logger) (*cloud, error) {
+	box, err := secret.Open(filepath.Join(o.data, "secret.key"))
+	if err != nil {
+		return nil, err
+	}
+	c := &cloud{o: o, log: log, db: d}
+	qo := workflow.QueueOptions{Log: log}
+	if o.has("conductor") {
+		qo.Workers, qo.Poll = o.workers, 100*time.Millisecond
+		qo.Look = func(ctx context.Context, id workflow.RunID) error { return c.conductor.Look(ctx, id) }
+	}
+	if c.queue, err = workflow.NewQueue(d, qo); err != nil {
+		return nil, err
+	}
+	c.engine = workflow.NewEngine(d, c.queue, log)
+	c.identity = identity.NewService(d)
+	c.networks = network.NewService(network.Options{DB: d, Box: box, Open: openSwitch, VLANLo: 100, VLANHi: 3999, Systems: systemNetworks()})
+	if c.images, err = image.NewService(d, filepath.Join(o.data, "images")); err != nil {
+		return nil, err
+	}
+	c.nodes = node.NewService(node.Options{DB: d, Engine: c.engine, Box: box, Network: c.networks, Open: newBMCs().open, AgentAPI: agentAPI, Log: log})
+	c.servers = server.NewService(d, box, c.nodes, c.images, c.networks, log)
+	id := workflow.Holder(uuid.NewString())
+	c.conductor = conductor.New(d, c.engine, conductor.Options{ID: id, Workers: o.workers, Roles: strings.Join(o.roles, ","), Alone: !d.Postgres(), Log: log})
+	c.conductor.Every("watch the power", time.Second, func(ctx context.Context) error { return c.nodes.Watch(ctx, id) })
+	c.conductor.Every("close idle BMC sessions", 30*time.Second, func(ctx context.Context) error { return c.nodes.CloseIdle(ctx, time.Minute) })
+	c.conductor.Every("drop expired tokens", 10*time.Minute, c.identity.Expire)
+	return c, nil
+}
+
+// run starts what the roles ask for and waits for its end.
+func (c *cloud) run(ctx context.Context) error {
+	if !c.db.Postgres() {
+		if err := c.images.Recover(ctx); err != nil {
+			return err
+		}
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	if c.o.has("api") {
+		if err := c.listen(gctx, g); err != nil {
+			return err
+		}
+	}
+	if c.o.has("conductor") {
+		g.Go(func() error {
+			err := c.conductor.Run(gctx, c.queue, grace)
+			c.nodes.CloseIdle(context.WithoutCancel(gctx), 0)
+			return err
+		})
+	}
+	if c.o.has("dhcp") {
+		files := netboot.Files{Kernel: filepath.Join(c.o.ramdisk, "vmlinuz"), Initramfs: filepath.Join(c.o.ramdisk, "initramfs"),
+			BIOS: filepath.Join(c.o.ipxe, "undionly.kpxe"), UEFI: filepath.Join(c.o.ipxe, "snponly.efi")}
+		a := &dhcpAgent{db: c.db, nodes: c.nodes, images: c.images, networks: c.networks, files: files, log: c.log}
+		g.Go(func() error { return a.run(gctx) })
+	}
+	err := g.Wait()
+	if ctx.Err() != nil {
+		c.log.Info("stopped")
+		return nil
+	}
+	return err
+}
+
+// listen makes the first administrator, writes how to reach the cloud, and serves the API.
+func (c *cloud) listen(ctx context.Context, g *errgroup.Group) error {
+	l, err := net.Listen("tcp", c.o.listen)
+	if err != nil {
+		return fault.E(fault.Unavailable, "listening on "+c.o.listen, err)
+	}
+	password, err := c.identity.Bootstrap(ctx)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	if err := c.servers.Bootstrap(ctx); err != nil {
+		return errors.Join(err, l.Close())
+	}
+	if err := writeAccess(c.o.data, "http://"+l.Addr().String(), c.o.region, password); err != nil {
+		return errors.Join(err, l.Close())
+	}
+	hs := &http.Server{Handler: c.handler(), ReadHeaderTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(c.log.Handler(), slog.LevelDebug)}
+	g.Go(func() error {
+		if err := hs.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	g.Go(func() error {
+		<-ctx.Done()
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+		defer cancel()
+		if err := hs.Shutdown(stop); err != nil {
+			_ = hs.Close()
+		}
+		return nil
+	})
+	c.log.Info("the cloud is up", "url", fmt.Sprintf("http://%s/identity/v3", l.Addr()), "access", filepath.Join(c.o.data, "clouds.yaml"), "roles", c.o.roles)
+	return nil
+}
+
+func (c *cloud) handler() http.Handler {
+	catalog := []keystone.Endpoint{
+		{ID: "identity", Type: "identity", Name: "keystone", Path: keystone.Prefix + "/v3"},
+		{ID: "baremetal-server", Type: "baremetal-server", Name: "baremetal-server", Path: ecl.Prefix + "/v2/{project}"},
+		{ID: "baremetal", Type: "baremetal", Name: "ironic", Path: ironic.Prefix},
+		{ID: "network", Type: "network", Name: "neutron", Path: neutron.Prefix},
+		{ID: "image", Type: "image", Name: "glance", Path: glance.Prefix},
+		{ID: "operator", Type: "operator", Name: "hagane", Path: operator.Prefix},
+	}
+	return api.Handler([]api.Dialect{
+		keystone.Dialect(c.identity, catalog, c.o.region),
+		ecl.Dialect(c.servers, c.nodes, c.networks, c.images),
+		ironic.Dialect(c.nodes),
+		neutron.Dialect(c.networks),
+		glance.Dialect(c.images),
+		operator.Dialect(c.nodes, c.networks, c.servers),
+	}, c.identity, c.log)
+}
