@@ -149,7 +149,7 @@ func (s *story) summary() {
 func (s *story) linger(ctx context.Context) {
 	_, _ = fmt.Fprintf(s.Out, "\nThe cloud and its lab keep running; end them with Ctrl-C.\n  source %s          # then: openstack catalog list, baremetal node list, …\n", filepath.Join(s.Data, "openrc"))
 	for _, sv := range s.servers {
-		_, _ = fmt.Fprintf(s.Out, "  ssh -i %s -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -p %s %s@127.0.0.1   # %s\n", s.keyFile(), sv.road.Port(), s.User, sv.name)
+		_, _ = fmt.Fprintf(s.Out, "  ssh -i %s -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -p %d %s@127.0.0.1   # %s\n", s.keyFile(), sv.road.Port(), s.User, sv.name)
 	}
 	<-ctx.Done()
 }

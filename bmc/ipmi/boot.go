@@ -1,0 +1,99 @@
+package ipmi
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/bougou/go-ipmi/pkg/client"
+	"github.com/bougou/go-ipmi/pkg/command/chassis"
+	"github.com/bougou/go-ipmi/pkg/types"
+
+	"github.com/hagane-cloud/hagane/bmc"
+	"github.com/hagane-cloud/hagane/fault"
+)
+
+// Boot option parameters and the bits of the boot flags (IPMI 2.0, table 28-14).
+const (
+	paramValidClearing types.BootOptionParamSelector = 3
+	paramFlags         types.BootOptionParamSelector = 5
+
+	flagValid      = 1 << 7
+	flagPersistent = 1 << 6
+	flagEFI        = 1 << 5
+	deviceMask     = 0x3c
+
+	// keepFlags tells the BMC not to drop the flags when no reset comes within 60 s.
+	keepFlags = 0x08
+)
+
+var selectors = map[bmc.Device]byte{bmc.None: 0x00, bmc.PXE: 0x04, bmc.Disk: 0x08, bmc.CDROM: 0x14, bmc.Setup: 0x18}
+
+func (d *driver) Boot(ctx context.Context) (bmc.Boot, error) {
+	b := bmc.Boot{Device: bmc.None, Mode: bmc.BIOS}
+	err := d.do(ctx, "reading the boot flags", func(c *client.Client) error {
+		res, err := c.GetSystemBootOptionsParam(ctx, paramFlags, 0, 0)
+		if err != nil {
+			return err
+		}
+		if len(res.ParamData) < 2 {
+			return fmt.Errorf("the boot flags have %d bytes", len(res.ParamData))
+		}
+		flags, device := res.ParamData[0], res.ParamData[1]&deviceMask
+		if flags&flagEFI != 0 {
+			b.Mode = bmc.UEFI
+		}
+		if flags&flagValid == 0 {
+			return nil
+		}
+		b.Persistent = flags&flagPersistent != 0
+		for name, s := range selectors {
+			if s == device {
+				b.Device = name
+			}
+		}
+		return nil
+	})
+	return b, err
+}
+
+func (d *driver) SetBoot(ctx context.Context, b bmc.Boot) error {
+	selector, ok := selectors[b.Device]
+	if !ok {
+		return fault.Errorf(fault.Invalid, "IPMI has no boot device %q", b.Device)
+	}
+	if b.Mode == "" {
+		now, err := d.Boot(ctx)
+		if err != nil {
+			return err
+		}
+		b.Mode = now.Mode
+	}
+	flags := byte(flagValid)
+	if b.Persistent {
+		flags |= flagPersistent
+	}
+	if b.Mode == bmc.UEFI {
+		flags |= flagEFI
+	}
+	if err := d.setParam(ctx, paramValidClearing, keepFlags); err != nil && !fault.Is(err, fault.Invalid) {
+		return err // a BMC without the parameter keeps the flags for 60 s, which our reset comes within
+	}
+	if err := d.setParam(ctx, paramFlags, flags, selector, 0, 0, 0); err != nil {
+		return err
+	}
+	got, err := d.Boot(ctx)
+	if err != nil {
+		return err
+	}
+	if got.Device != b.Device || (b.Device != bmc.None && (got.Persistent != b.Persistent || got.Mode != b.Mode)) {
+		return fault.Errorf(fault.Unavailable, "the BMC accepted the boot device %+v but shows %+v", b, got)
+	}
+	return nil
+}
+
+func (d *driver) setParam(ctx context.Context, param types.BootOptionParamSelector, data ...byte) error {
+	return d.do(ctx, fmt.Sprintf("setting the boot option %d", param), func(c *client.Client) error {
+		_, err := c.SetSystemBootOptionsParam(ctx, &chassis.SetSystemBootOptionsParamRequest{ParamSelector: param, ParamData: data})
+		return err
+	})
+}
