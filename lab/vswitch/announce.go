@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// announceEvery is shorter than the standard's 30 s, so that an agent that listens for a few seconds
-// hears its neighbour.
-const announceEvery = 3 * time.Second
+// announceEvery is much shorter than the standard's 30 s, so that an agent hears its neighbour soon.
+const announceEvery = time.Second
 
-func (s *Switch) announceUntil(ctx context.Context) {
+// AnnounceUntil announces the switch to its neighbours again and again until ctx ends.
+func (s *Switch) AnnounceUntil(ctx context.Context) {
 	tick := time.NewTicker(announceEvery)
 	defer tick.Stop()
 	for {

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/hagane-cloud/hagane/fault"
 )
@@ -24,6 +25,8 @@ type State struct {
 	Uplink   bool     `json:"uplink,omitempty"`
 	Counters Counters `json:"counters"`
 }
+
+const headerTimeout = 10 * time.Second
 
 // Uplinked is the protocol name to which POST /uplink/{vlan} switches the connection.
 const Uplinked = "ethernet"
@@ -192,11 +195,11 @@ func refuse(w http.ResponseWriter, err error) {
 // interval of the announcements, and returns when all of it has ended.
 func (s *Switch) Serve(ctx context.Context, l net.Listener, log *slog.Logger) error {
 	control := NewControl(ctx, s, log)
-	server := &http.Server{Handler: control, ReadHeaderTimeout: announceEvery}
+	server := &http.Server{Handler: control, ReadHeaderTimeout: headerTimeout}
 	announced := make(chan struct{})
 	go func() {
 		defer close(announced)
-		s.announceUntil(ctx)
+		s.AnnounceUntil(ctx)
 	}()
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()

@@ -54,6 +54,8 @@ func StartBootServer(t *testing.T, sw *vswitch.Switch, mac net.HardwareAddr, han
 		t.Fatal(err)
 	}
 	var wait sync.WaitGroup
+	ctx, cancel := context.WithCancel(context.Background())
+	wait.Go(func() { sw.AnnounceUntil(ctx) })
 	wait.Go(func() { s.serveDHCP(t, dhcp) })
 	files := tftp.NewServer(s.readTFTP, nil)
 	files.EnableSinglePort() // its other mode opens sockets of the test's own host
@@ -64,6 +66,7 @@ func StartBootServer(t *testing.T, sw *vswitch.Switch, mac net.HardwareAddr, han
 	})}
 	wait.Go(func() { _ = server.Serve(web) })
 	t.Cleanup(func() {
+		cancel()
 		_ = dhcp.Close()
 		files.Shutdown()
 		_ = trivial.Close()

@@ -10,11 +10,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hagane-cloud/hagane/agent/protocol"
 	"github.com/hagane-cloud/hagane/lab/ether"
 	"github.com/hagane-cloud/hagane/lab/machine"
 	"github.com/hagane-cloud/hagane/lab/machine/machinetest"
 	"github.com/hagane-cloud/hagane/lab/machine/qemu"
 	"github.com/hagane-cloud/hagane/lab/vswitch"
+	"github.com/hagane-cloud/hagane/osimage"
+	"github.com/hagane-cloud/hagane/ramdisk"
 )
 
 func rig(t *testing.T, mode machine.Mode, bus machine.BusKind, change ...func(*qemu.Options)) (*vswitch.Switch, *qemu.Machine) {
@@ -139,6 +142,41 @@ func TestFirmwarePXE(t *testing.T) {
 	}
 	s.Wait(t, "tftp snponly.efi", 2*time.Minute)
 	s.Wait(t, "/got", time.Minute)
+}
+
+// TestWholeLife deploys the tiny test system with the real ramdisk.
+func TestWholeLife(t *testing.T) {
+	cache := filepath.Join("..", "..", "..", ".cache")
+	ram, err := ramdisk.Read(filepath.Join(cache, "ramdisk-cloud"))
+	if err != nil {
+		t.Skip(err)
+	}
+	system, err := osimage.Read(filepath.Join(cache, "image-tiny"))
+	if err != nil {
+		t.Skip(err)
+	}
+	file := func(name ...string) func(http.ResponseWriter, *http.Request) {
+		return func(w http.ResponseWriter, r *http.Request) {
+			http.ServeFile(w, r, filepath.Join(append([]string{cache}, name...)...))
+		}
+	}
+	for _, kind := range []struct {
+		mode machine.Mode
+		bus  machine.BusKind
+	}{{machine.BIOS, machine.NVMe}, {machine.UEFI, machine.Virtio}} {
+		t.Run(string(kind.mode), func(t *testing.T) {
+			sw, m := rig(t, kind.mode, kind.bus)
+			port, err := sw.Port("r1p01")
+			if err != nil {
+				t.Fatal(err)
+			}
+			machinetest.WholeLife(t, sw, port, m, machinetest.Content{
+				Kernel: file("ramdisk-cloud", ram.Vmlinuz), Initramfs: file("ramdisk-cloud", ram.Initramfs), Image: file("image-tiny", system.Zstd),
+				Write:  protocol.Write{Encoding: "zstd", SHA512: system.RawSHA512, Size: system.Bytes},
+				Within: 3 * time.Minute,
+			})
+		})
+	}
 }
 
 func TestResetWithoutSystem(t *testing.T) {
