@@ -206,6 +206,9 @@ func (s *Service) Await(ctx context.Context, token string, b protocol.Beat) (*pr
 	if err != nil {
 		return nil, err
 	}
+	if b.Done && a.Task != nil && a.Task.Shutdown != nil {
+		return nil, nil // it wants to be let go
+	}
 	ctx, cancel := context.WithTimeout(ctx, holdSeconds*time.Second)
 	defer cancel()
 	t := time.NewTicker(lookEvery)
