@@ -14,14 +14,14 @@ import (
 )
 
 // debianRecipe changes when the same inputs would give another image.
-const debianRecipe = "1"
+const debianRecipe = "2"
 
 // debianFallback is the release that is built where the host is not a Debian itself.
 const debianFallback = "bookworm"
 
 // debianPackages are what a server needs to be handed over and logged in to.
 var debianPackages = []string{
-	"linux-image-cloud-amd64", "initramfs-tools", "zstd", "systemd-sysv", "udev", "dbus", "libpam-systemd", "kmod",
+	"linux-image-cloud-amd64", "initramfs-tools", "logsave", "zstd", "systemd-sysv", "udev", "dbus", "libpam-systemd", "kmod",
 	"cloud-init", "cloud-guest-utils", "gdisk", "e2fsprogs", "dosfstools", "openssh-server", "sudo", "iproute2", "netbase",
 	"procps", "ca-certificates",
 }
@@ -37,7 +37,9 @@ system_info:
   network:
     renderers: [ networkd ]
 ssh_genkeytypes: [ ed25519 ]
-apt_preserve_sources_list: true
+locale: C.UTF-8
+apt:
+  preserve_sources_list: true
 `
 
 // debianMasked are units that only take time from a machine that lives for minutes.

@@ -15,3 +15,12 @@ func TestParse(t *testing.T) {
 		}
 	}
 }
+
+func TestTuning(t *testing.T) {
+	if got := tuning("model name\t: QEMU TCG CPU version 2.5+\n"); len(got) != 1 {
+		t.Errorf("emulated: %q", got)
+	}
+	if got := tuning("model name\t: Intel(R) Xeon(R) Gold 6330 CPU @ 2.00GHz\n"); got != nil {
+		t.Errorf("real: %q", got)
+	}
+}

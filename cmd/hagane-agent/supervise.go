@@ -58,7 +58,7 @@ func supervise() {
 
 	command := exec.Command("/proc/self/exe", worker)
 	command.Stdout, command.Stderr = out, out
-	command.Env = []string{"GOTRACEBACK=all", "PATH=/"}
+	command.Env = append([]string{"GOTRACEBACK=all", "PATH=/"}, tuning(read("/proc/cpuinfo"))...)
 	err = command.Run()
 	fmt.Fprintf(out, "hagane-agent: the agent ended (%v); the machine powers off in %s\n", err, lookWithin)
 	if err := lastWords(last.text); err != nil {
@@ -71,6 +71,15 @@ func supervise() {
 	for {
 		_ = unix.Pause() // it returns after each signal
 	}
+}
+
+// tuning returns settings of the Go runtime for the processor. QEMU emulates AVX2 instruction by instruction: SHA-512,
+// which bounds how fast an image is written, runs at 11 MB/s with it and at 47 without (QEMU 7.2).
+func tuning(cpuinfo string) []string {
+	if strings.Contains(cpuinfo, "QEMU TCG CPU") {
+		return []string{"GODEBUG=cpu.avx2=off"}
+	}
+	return nil
 }
 
 // lastWords sends the end of the agent's output home.
