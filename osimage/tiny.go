@@ -37,7 +37,7 @@ func BuildTiny(ctx context.Context, o Options) (Manifest, error) {
 	}
 	defer func() { _ = os.RemoveAll(work) }() // leftovers begin with a dot
 	program := filepath.Join(work, "init")
-	if err := ramdisk.Compile(ctx, o.Source, "./osimage/tiny/init", program); err != nil {
+	if err := ramdisk.Compile(ctx, o.Source, "./osimage/tiny/init", program, ""); err != nil {
 		return Manifest{}, err
 	}
 	sum, err := deb.Sum(program)

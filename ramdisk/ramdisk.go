@@ -37,7 +37,9 @@ type Options struct {
 	Agent string
 	// Source is the project's source tree; "" is the present folder or the nearest above with a go.mod.
 	Source string
-	Log    *slog.Logger // nil: nowhere
+	// Version is built into the agent, which tells it in its claim; "" is "dev". It has no effect on a given Agent.
+	Version string
+	Log     *slog.Logger // nil: nowhere
 }
 
 // Manifest describes a built ramdisk. The paths are file names in its folder.
@@ -49,7 +51,7 @@ type Manifest struct {
 	Initramfs       string   `json:"initramfs"`
 	InitramfsSHA256 string   `json:"initramfs_sha256"`
 	Compression     string   `json:"compression"` // of the initramfs: zstd or gzip
-	AgentVersion    string   `json:"agent_version"`
+	AgentSHA256     string   `json:"agent_sha256"`
 	Packages        []string `json:"packages"`
 	Modules         []string `json:"modules"`
 	Inputs          string   `json:"inputs"` // hash of all that the result was made from
@@ -99,7 +101,10 @@ func Build(ctx context.Context, o Options) (Manifest, error) {
 	defer func() { _ = os.RemoveAll(work) }() // leftovers begin with a dot
 	if o.Agent == "" {
 		o.Agent = filepath.Join(work, "hagane-agent")
-		if err := Compile(ctx, o.Source, "./cmd/hagane-agent", o.Agent); err != nil {
+		if o.Version == "" {
+			o.Version = "dev"
+		}
+		if err := Compile(ctx, o.Source, "./cmd/hagane-agent", o.Agent, o.Version); err != nil {
 			return Manifest{}, err
 		}
 	}
@@ -132,7 +137,7 @@ func build(ctx context.Context, o Options, store deb.Store, work string, binary 
 	}
 	m := Manifest{
 		Kernel: o.Kernel, KernelVersion: modules.Version, Vmlinuz: "vmlinuz", Initramfs: "initramfs",
-		Compression: "gzip", AgentVersion: hex.EncodeToString(sum(binary))[:12], Inputs: inputs,
+		Compression: "gzip", AgentSHA256: hex.EncodeToString(sum(binary)), Inputs: inputs,
 	}
 	if supports(root, "CONFIG_RD_ZSTD") {
 		m.Compression = "zstd"
@@ -202,8 +207,9 @@ func sum(b []byte) []byte {
 }
 
 // Compile builds a static program of the project, the same bytes from the same sources. source is the
-// source tree ("" is the nearest one), program its package such as ./cmd/hagane-agent.
-func Compile(ctx context.Context, source, program, out string) error {
+// source tree ("" is the nearest one), program its package such as ./cmd/hagane-agent; version goes into
+// the program's variable main.version, where it has one.
+func Compile(ctx context.Context, source, program, out, version string) error {
 	if source == "" {
 		gomod, err := deb.Run(ctx, "", "go", "env", "GOMOD")
 		if err != nil {
@@ -219,6 +225,6 @@ func Compile(ctx context.Context, source, program, out string) error {
 		return fault.E(fault.Invalid, "finding the output folder", err)
 	}
 	_, err = deb.Run(ctx, source, "env", "CGO_ENABLED=0", "GOOS=linux", "go", "build", "-trimpath", "-buildvcs=false",
-		"-ldflags", "-s -w -buildid=", "-o", absolute, program)
+		"-ldflags", "-s -w -buildid= -X main.version="+version, "-o", absolute, program)
 	return fault.Wrap("building "+program, err)
 }

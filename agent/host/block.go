@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -45,8 +46,8 @@ func (m *Machine) describe(name string) agent.DiskInfo {
 	if info.Serial == "" {
 		info.Serial = text(dir, "device/serial")
 	}
-	if page := text(dir, "device/vpd_pg80"); info.Serial == "" && len(page) > 4 {
-		info.Serial = strings.TrimSpace(page[4:]) // SCSI's unit serial number page, behind its header
+	if info.Serial == "" {
+		info.Serial = unitSerial(filepath.Join(dir, "device/vpd_pg80"))
 	}
 	if revision := text(dir, "device/firmware_rev"); revision != "" {
 		info.Firmware = revision
@@ -59,6 +60,15 @@ func (m *Machine) describe(name string) agent.DiskInfo {
 		info.WWN = "0x" + value
 	}
 	return info
+}
+
+// unitSerial reads SCSI's unit serial number page: a header of four bytes, then the number.
+func unitSerial(file string) string {
+	page, err := os.ReadFile(file)
+	if err != nil || len(page) <= 4 {
+		return ""
+	}
+	return strings.Trim(string(page[4:]), " \x00\n")
 }
 
 // bus tells how a disk is attached from the path of its device.
