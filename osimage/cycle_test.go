@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -51,6 +52,7 @@ func TestTinyCycle(t *testing.T) {
 					t.Errorf("%s: %q, want %q", command, got, want)
 				}
 			}
+			onTerminal(t, client)
 			m.WaitFor(ctx, "the user data ended (<nil>)")
 			if got := run(t, client, "cat /run/forged"); got != "forged" {
 				t.Errorf("the user data left %q", got)
@@ -202,4 +204,30 @@ func run(t *testing.T, client *ssh.Client, command string) string {
 	defer func() { _ = session.Close() }()
 	out, _ := session.Output(command) // some of the commands are to fail
 	return strings.TrimSpace(string(out))
+}
+
+// onTerminal runs an interactive shell.
+func onTerminal(t *testing.T, client *ssh.Client) {
+	t.Helper()
+	session, err := client.NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = session.Close() }()
+	if err := session.RequestPty("xterm", 25, 81, nil); err != nil {
+		t.Fatal(err)
+	}
+	session.Stdin = strings.NewReader("tty; stty size; exit 7\n")
+	var out strings.Builder
+	session.Stdout = &out
+	if err := session.Shell(); err != nil {
+		t.Fatal(err)
+	}
+	var exit *ssh.ExitError
+	if err := session.Wait(); !errors.As(err, &exit) || exit.ExitStatus() != 7 {
+		t.Errorf("the shell ended with %v", err)
+	}
+	if got := out.String(); !strings.Contains(got, "/dev/pts/0") || !strings.Contains(got, "25 81") {
+		t.Errorf("the shell said %q", got)
+	}
 }

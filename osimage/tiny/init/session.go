@@ -34,14 +34,14 @@ func session(ctx context.Context, channel ssh.Channel, requests <-chan *ssh.Requ
 		case "env":
 			ok = true // taken and not heeded: no variable matters here
 		case "pty-req":
-			var asked struct {
-				Term string
-				window
-				Modes string
+			var asked struct { // flat, as the decoder wants it
+				Term                         string
+				Columns, Rows, Width, Height uint32
+				Modes                        string
 			}
 			if terminal == nil && ssh.Unmarshal(request.Payload, &asked) == nil {
 				var err error
-				if terminal, err = openTerminal(asked.window); err != nil {
+				if terminal, err = openTerminal(window{Columns: asked.Columns, Rows: asked.Rows}); err != nil {
 					log.Warn("opening a terminal", "error", err)
 				}
 				environment = append(environment, "TERM="+asked.Term)
