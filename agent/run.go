@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	answerWithin = 30 * time.Second // one call, beyond the time that the cloud may hold its answer back
+	answerWithin = 30 * time.Second // a claim, which carries the inventory
+	beatWithin   = 6 * time.Second  // a heartbeat, beyond the time that the cloud may hold its answer back: a cloud that died is noticed by it
 	logWithin    = 10 * time.Second
 	giveUpAfter  = 30 * time.Minute // where the cloud names no other
 )
@@ -251,7 +252,7 @@ var errOrderEnded = errors.New("the order in hand has ended")
 // beat sends a heartbeat, and cuts it short when the order in hand ends meanwhile: the cloud shall not
 // wait for that news as long as it holds back its answer.
 func (a *agent) beat(ctx context.Context, beat protocol.Beat) (protocol.Orders, error) {
-	call, cancel := context.WithTimeout(ctx, time.Duration(a.claimed.HoldSeconds)*time.Second+answerWithin)
+	call, cancel := context.WithTimeout(ctx, time.Duration(a.claimed.HoldSeconds)*time.Second+beatWithin)
 	defer cancel()
 	call, cut := context.WithCancelCause(call)
 	defer cut(nil)

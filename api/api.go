@@ -123,11 +123,8 @@ func (e endpoint) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 		e.Error(rec, fault.Status(err), err)
 	}
 	level := slog.LevelDebug
-	if err != nil {
-		level = slog.LevelInfo
-		if fault.KindOf(err) == fault.Internal {
-			level = slog.LevelError
-		}
+	if err != nil && rec.status >= http.StatusInternalServerError {
+		level = slog.LevelError
 	}
 	e.log.Log(hr.Context(), level, "request", "verb", hr.Method, "path", hr.URL.Path, "status", rec.status, "request", r.ID,
 		"user", r.Caller.User.ID, "project", r.Caller.ProjectID(), "took", time.Since(begun).Round(time.Microsecond), "error", err)

@@ -66,9 +66,14 @@ func Errorf(kind Kind, format string, args ...any) error {
 	return &Error{Kind: kind, Doing: fmt.Sprintf(format, args...)}
 }
 
-// Field makes an Invalid fault that names the request field at fault.
+// Field makes an Invalid fault that names the request field at fault; its message begins with the
+// field unless the words name it themselves.
 func Field(field, format string, args ...any) error {
-	return &Error{Kind: Invalid, Field: field, Doing: fmt.Sprintf(format, args...)}
+	words := fmt.Sprintf(format, args...)
+	if !strings.Contains(words, field) {
+		words = field + ": " + words
+	}
+	return &Error{Kind: Invalid, Field: field, Doing: words}
 }
 
 // Wrap adds what we were doing to err and keeps its kind. It returns nil for a nil err.

@@ -60,6 +60,10 @@ func (s *Service) allocate(ctx context.Context, tx db.Tx, n Network, port string
 	if err := tx.NewSelect().Model(&subs).Where("network_id = ?", n.ID).OrderExpr("ip_version, created_at, id").Scan(ctx); err != nil {
 		return nil, err
 	}
+	// The rows are locked until the transaction ends, so that two never choose the same address.
+	if _, err := tx.NewRaw("UPDATE subnet SET id = id WHERE network_id = ?", n.ID).Exec(ctx); err != nil {
+		return nil, err
+	}
 	if len(want) == 0 {
 		if len(subs) == 0 || subs[0].IPVersion != 4 {
 			return []FixedIP{}, nil

@@ -18,7 +18,7 @@ import (
 // How the agent is told to behave.
 const (
 	beatSeconds   = 2
-	holdSeconds   = 20
+	holdSeconds   = 5
 	giveUpSeconds = 600
 )
 
@@ -92,7 +92,8 @@ func (s *Service) BootFor(ctx context.Context, mac string) (Boot, error) {
 
 // Claim lets an agent take over the run that its boot script was made for. A secret works once.
 func (s *Service) Claim(ctx context.Context, c protocol.Claim) (protocol.Claimed, error) {
-	token := secret.Token()
+	// Made of what only this agent and we know, so that an agent whose answer was lost can ask again.
+	token := secret.Hash("agent " + c.Secret + " " + c.Nonce)
 	out := protocol.Claimed{Token: token, BeatSeconds: beatSeconds, HoldSeconds: holdSeconds, GiveUpSeconds: giveUpSeconds}
 	var refused error
 	err := s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
@@ -103,6 +104,10 @@ func (s *Service) Claim(ctx context.Context, c protocol.Claim) (protocol.Claimed
 		}
 		if err != nil {
 			return fault.E(fault.Internal, "looking for the claim", err)
+		}
+		out.Node = string(a.NodeID)
+		if a.Claim == used(c.Secret) && c.Nonce != "" && a.Token == secret.Hash(token) {
+			return nil
 		}
 		if a.Claim == used(c.Secret) {
 			refused = fault.Errorf(fault.Conflict, "the claim's secret was used already")
@@ -116,7 +121,6 @@ func (s *Service) Claim(ctx context.Context, c protocol.Claim) (protocol.Claimed
 			refused = fault.Errorf(fault.Unauthentic, "the claim comes from a machine without any of the node's MAC addresses")
 			return s.note(ctx, tx, a.NodeID, "claim refused", "an agent with the foreign MACs "+strings.Join(c.MACs, " ")+" presented the node's secret")
 		}
-		out.Node = string(a.NodeID)
 		now := bun.NullTime{Time: db.Now()}
 		_, err = tx.NewUpdate().Model(a).Set("claim = ?", used(c.Secret)).Set("token = ?", secret.Hash(token)).
 			Set("claimed_at = ?", now).Set("seen_at = ?", now).Set("boot_mode = ?", c.BootMode).WherePK().Exec(ctx)

@@ -115,6 +115,10 @@ func (t *turn) call(ctx context.Context, fn func(context.Context, any) error) (e
 	return fn(ctx, t.subject)
 }
 
+// undoTries is how often an undo is tried although its error says that trying again can not help: what was
+// borrowed should be given back, but nobody should wait for it to no end.
+const undoTries = 3
+
 // settle records how an attempt ended and decides what comes next.
 func (t *turn) settle(ctx context.Context, i int, result error, seen int64) (again bool, err error) {
 	var w *waiting
@@ -126,7 +130,7 @@ func (t *turn) settle(ctx context.Context, i int, result error, seen int64) (aga
 		return t.stepOn(ctx, i)
 	case errors.As(result, &w) && !late:
 		return t.pause(ctx, "waiting", w.reason, w.poll, seen)
-	case !late && (t.run.Undoing || !hopeless(result)):
+	case !late && (!hopeless(result) || (t.run.Undoing && t.run.Attempt+1 < undoTries)):
 		return t.pause(ctx, "retrying", result.Error(), backoff(t.run.Attempt+1), seen)
 	}
 	why := result.Error()

@@ -67,14 +67,33 @@ func Open(_ context.Context, a bmc.Access) (bmc.Driver, error) {
 
 func (d *driver) connect(ctx context.Context) (*gofish.APIClient, error) {
 	if d.session == nil {
-		c, err := gofish.ConnectContext(ctx, gofish.ClientConfig{Endpoint: d.access.Address, Username: d.access.Username, Password: d.access.Password,
-			HTTPClient: d.http, NoModifyTransport: true, BasicAuth: d.access.Username == ""})
+		conf := gofish.ClientConfig{Endpoint: d.access.Address, Username: d.access.Username, Password: d.access.Password,
+			HTTPClient: d.http, NoModifyTransport: true}
+		c, err := gofish.ConnectContext(ctx, conf)
+		if noSlot(err) {
+			// All sessions are taken, maybe by a predecessor of ours that died: go on without one.
+			conf.BasicAuth = true
+			c, err = gofish.ConnectContext(ctx, conf)
+		}
 		if err != nil {
 			return nil, explain("opening a Redfish session with "+d.access.Address, err)
 		}
 		d.session = c
 	}
 	return d.session.WithContext(ctx), nil
+}
+
+// noSlot reports whether a BMC answered that it has no session left, which they say in various ways.
+func noSlot(err error) bool {
+	var answer *schemas.Error
+	if !errors.As(err, &answer) {
+		return false
+	}
+	switch answer.HTTPReturnedStatusCode {
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests, http.StatusBadRequest, http.StatusConflict:
+		return true
+	}
+	return false
 }
 
 // explain turns an error of the library into a fault.

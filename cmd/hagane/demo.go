@@ -48,7 +48,7 @@ func prepareDemo(o *demo.Options, images string) (err error) {
 		return fault.Errorf(fault.Conflict, "the data folder %s exists already; the demo needs a new one", o.Data)
 	}
 	if o.Machine == lab.Sim {
-		o.OS, o.User = "sim", "hagane"
+		o.OS, o.User, o.Ramdisk = "sim", "hagane", filepath.Join(o.Data, "boot")
 		return nil
 	}
 	if _, err := ramdisk.Read(o.Ramdisk); err != nil {

@@ -14,6 +14,11 @@ func labCommand() *cobra.Command {
 	c := &cobra.Command{Use: "lab", Short: "run a virtual rack and enrol its machines into the cloud of the data folder", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Out, o.Log = os.Stdout, slog.New(slog.NewTextHandler(os.Stderr, nil))
+			if o.Machine == lab.Sim {
+				if err := standInRamdisk(o.DataDir); err != nil {
+					return err
+				}
+			}
 			return lab.Run(cmd.Context(), o)
 		}}
 	f := c.Flags()

@@ -44,6 +44,8 @@ type serveOptions struct {
 	ramdisk, ipxe                  string
 	workers                        int
 	verbose                        bool
+
+	wired func(c *cloud) // called before anything starts; tests look in here
 }
 
 // roles are what a process can do.
@@ -132,6 +134,9 @@ func serve(ctx context.Context, o serveOptions) error {
 		return err
 	}
 	defer c.networks.Close()
+	if o.wired != nil {
+		o.wired(c)
+	}
 	return c.run(ctx)
 }
 

@@ -1,0 +1,46 @@
+# Everything that is built or tested, by its name. `make demo` and `make test` do their own set-up.
+GO      ?= go
+MACHINE ?= qemu
+OS      ?= tiny
+CACHE   := .cache
+VERSION := $(shell git describe --always --dirty 2>/dev/null || echo development)
+BUILD    = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)"
+
+.PHONY: build demo test quick bench image ramdisk packages prepared clean
+
+build: ## bin/hagane
+	$(BUILD) -o bin/hagane ./cmd/hagane
+
+demo: build $(if $(filter sim,$(MACHINE)),,packages) ## a tenant gets servers: MACHINE=qemu|sim, OS=tiny|debian, KEEP=1
+ifneq ($(MACHINE),sim)
+	bin/hagane ramdisk build --kernel cloud --out $(CACHE)/ramdisk-cloud
+	bin/hagane image build $(OS) --out $(CACHE)/image-$(OS)
+endif
+	bin/hagane demo --machine $(MACHINE) --os $(OS) $(if $(KEEP),--keep)
+
+prepared: build packages ## what tests with emulated machines boot
+	bin/hagane ramdisk build --kernel cloud --out $(CACHE)/ramdisk-cloud
+	bin/hagane image build tiny --out $(CACHE)/image-tiny
+
+test: prepared ## every test, with the race detector
+	$(GO) vet -composites=false ./...
+	$(GO) test -race -timeout 30m ./...
+	cd conformance && $(GO) test -race -timeout 10m ./...
+
+quick: ## the tests that need nothing installed, without the race detector
+	$(GO) test -short ./...
+
+bench: build ## figures: API, deploys, memory, start
+	$(GO) test -run '^$$' -bench . -benchtime 2s ./cmd/hagane
+
+ramdisk: build ## the agent's ramdisk for real servers
+	bin/hagane ramdisk build --kernel generic --out data/boot
+
+image: build packages ## Debian with cloud-init, for tests
+	bin/hagane image build debian --out $(CACHE)/image-debian
+
+packages: ## system packages, with apt; names them when there are no rights
+	@scripts/packages
+
+clean:
+	rm -rf bin $(CACHE)
