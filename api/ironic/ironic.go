@@ -3,6 +3,7 @@
 package ironic
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -83,7 +84,12 @@ func Error(w http.ResponseWriter, status int, err error) {
 	if status >= http.StatusInternalServerError {
 		kind = "Server"
 	}
-	_ = api.JSON(w, status, api.Object{"error_message": api.Object{"faultcode": kind, "faultstring": fault.Message(err), "debuginfo": nil}})
+	// The message is a JSON document within a string: the baremetal command reads no other form, and OpenStack's SDK both.
+	raw, encodeErr := json.Marshal(api.Object{"faultcode": kind, "faultstring": fault.Message(err), "debuginfo": nil})
+	if encodeErr != nil {
+		raw = []byte("{}")
+	}
+	_ = api.JSON(w, status, api.Object{"error_message": string(raw)})
 }
 
 var micro = regexp.MustCompile(`^1\.(\d+)$`)

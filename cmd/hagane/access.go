@@ -21,6 +21,7 @@ type cloudsFile struct {
 }
 
 type cloudAccess struct {
+	AuthType   string    `yaml:"auth_type"` // said outright: the baremetal command takes none when it is missing
 	Auth       cloudAuth `yaml:"auth"`
 	RegionName string    `yaml:"region_name"`
 	APIVersion string    `yaml:"identity_api_version"`
@@ -39,7 +40,7 @@ type cloudAuth struct {
 // password the one in the file stays.
 func writeAccess(data, base, region, password string) error {
 	path := filepath.Join(data, "clouds.yaml")
-	a := cloudAccess{RegionName: region, APIVersion: "3", Auth: cloudAuth{AuthURL: base + "/identity/v3", Username: "admin", Password: password,
+	a := cloudAccess{AuthType: "password", RegionName: region, APIVersion: "3", Auth: cloudAuth{AuthURL: base + "/identity/v3", Username: "admin", Password: password,
 		ProjectName: "admin", UserDomainName: "Default", ProjectDomainName: "Default"}}
 	if password == "" {
 		old, err := readAccess(data)
