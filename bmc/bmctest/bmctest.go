@@ -38,6 +38,8 @@ type Target struct {
 	Serial  string // of the server; "" when the BMC does not tell it
 	// Boots counts how often the server was started or reset; nil when nobody knows.
 	Boots func() int
+	// Obeys says that an operating system runs on the server that goes off when it is asked to. Without one a server stays on.
+	Obeys bool
 	// Restart restarts the BMC alone: it forgets its sessions and nothing else.
 	Restart func(t *testing.T)
 	// Lacks says for the checks that do not fit the BMC why they do not.

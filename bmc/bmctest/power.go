@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/hagane-cloud/hagane/bmc"
+	"github.com/hagane-cloud/hagane/fault"
 )
 
 func power(t *testing.T, g Target) {
@@ -15,6 +16,10 @@ func power(t *testing.T, g Target) {
 		return g.Boots()
 	}
 	began := boots()
+	asked := bmc.On
+	if g.Obeys {
+		asked = bmc.Off
+	}
 	for _, step := range []struct {
 		action bmc.Action
 		want   bmc.Power
@@ -24,9 +29,9 @@ func power(t *testing.T, g Target) {
 		{bmc.PowerOn, bmc.On, 1}, {bmc.PowerOn, bmc.On, 0},
 		{bmc.Reset, bmc.On, 1}, {bmc.Reset, bmc.On, 1},
 		{bmc.PowerOff, bmc.Off, 0}, {bmc.PowerOff, bmc.Off, 0},
-		{bmc.Reset, bmc.On, 1}, // from off: a power on
-		{bmc.SoftOff, bmc.Off, 0}, {bmc.SoftOff, bmc.Off, 0},
-		{bmc.PowerOn, bmc.On, 1}, {bmc.PowerOff, bmc.Off, 0},
+		{bmc.Reset, bmc.On, 1},                           // from off: a power on
+		{bmc.SoftOff, asked, 0}, {bmc.SoftOff, asked, 0}, // never more than asking
+		{bmc.PowerOff, bmc.Off, 0}, {bmc.PowerOn, bmc.On, 1}, {bmc.PowerOff, bmc.Off, 0},
 	} {
 		do(t, d, step.action)
 		reach(t, d, step.want)
@@ -35,6 +40,7 @@ func power(t *testing.T, g Target) {
 			until(t, string(step.action)+" to start the server as often as it should", func() bool { return g.Boots() == began })
 		}
 	}
+	wantFault(t, d.SetPower(t.Context(), "explode"), fault.Invalid)
 }
 
 // overrides are all boot overrides that there are.
@@ -62,9 +68,7 @@ func bootDevice(t *testing.T, g Target) {
 	showsBoot(t, d, bmc.Boot{Device: bmc.Disk, Mode: bmc.UEFI})
 	setBoot(t, d, bmc.Boot{Device: bmc.None})
 	noOverride(t, d)
-	if err := d.SetBoot(t.Context(), bmc.Boot{Device: "floppy"}); err == nil {
-		t.Error("a boot device that there is not was accepted")
-	}
+	wantFault(t, d.SetBoot(t.Context(), bmc.Boot{Device: "floppy"}), fault.Invalid)
 	noOverride(t, d)
 }
 

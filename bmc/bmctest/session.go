@@ -157,7 +157,9 @@ func closing(t *testing.T, g Target) {
 }
 
 func forgetting(t *testing.T, g Target) {
-	d := open(t, g, g.Access)
+	a := g.Access
+	a.Timeout = 2 * time.Second // a BMC may tell only by its silence
+	d := open(t, g, a)
 	do(t, d, bmc.PowerOn)
 	reach(t, d, bmc.On)
 	g.Restart(t)

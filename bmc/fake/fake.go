@@ -4,6 +4,7 @@ package fake
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/hagane-cloud/hagane/bmc"
@@ -69,6 +70,9 @@ func (d *driver) Power(ctx context.Context) (p bmc.Power, err error) {
 }
 
 func (d *driver) SetPower(ctx context.Context, a bmc.Action) error {
+	if !slices.Contains([]bmc.Action{bmc.PowerOn, bmc.PowerOff, bmc.SoftOff, bmc.Reset}, a) {
+		return fault.Errorf(fault.Invalid, "a fake BMC has no power action %q", a)
+	}
 	return d.with(ctx, string(a), func(s *state) {
 		switch a {
 		case bmc.PowerOn, bmc.Reset:
@@ -95,6 +99,9 @@ func (d *driver) Boot(ctx context.Context) (b bmc.Boot, err error) {
 }
 
 func (d *driver) SetBoot(ctx context.Context, b bmc.Boot) error {
+	if !slices.Contains([]bmc.Device{bmc.Disk, bmc.PXE, bmc.CDROM, bmc.Setup, bmc.None}, b.Device) {
+		return fault.Errorf(fault.Invalid, "a fake BMC has no boot device %q", b.Device)
+	}
 	return d.with(ctx, "set boot", func(s *state) {
 		if b.Mode == "" {
 			b.Mode = s.boot.Mode

@@ -11,7 +11,7 @@ func TestConformance(t *testing.T) {
 	const nowhere = "a fake BMC is called, not reached: it has no network, password or session"
 	bmctest.Run(t, func(*testing.T) bmctest.Target {
 		return bmctest.Target{
-			Open: NewRack().Open, Access: bmc.Access{Driver: "fake", Address: "n1"}, Serial: "n1",
+			Open: NewRack().Open, Access: bmc.Access{Driver: "fake", Address: "n1"}, Serial: "n1", Obeys: true,
 			Lacks: map[bmctest.Check]string{bmctest.Credentials: nowhere, bmctest.Refusing: nowhere, bmctest.Silence: nowhere, bmctest.Forgetting: nowhere},
 		}
 	})

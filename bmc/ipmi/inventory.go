@@ -2,6 +2,7 @@ package ipmi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -50,6 +51,10 @@ func (d *driver) Sensors(ctx context.Context) ([]bmc.Sensor, error) {
 	var out []bmc.Sensor
 	err := d.do(ctx, "reading the sensors", func(c *client.Client) error {
 		all, err := c.GetSensors(ctx)
+		var none *types.ResponseError
+		if errors.As(err, &none) && none.CompletionCode() == codeNotPresent {
+			err = nil // the end of the sensor records, which some BMCs reach at once
+		}
 		for _, s := range all {
 			out = append(out, reading(s))
 		}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"net"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/bougou/go-ipmi/pkg/client"
@@ -20,8 +19,8 @@ import (
 
 const (
 	defaultPort    = 623
-	defaultTimeout = 5 * time.Second // of one exchange
-	tries          = 3               // of a request whose answer was lost; IPMI runs over UDP
+	defaultTimeout = 8 * time.Second // of one exchange, with its repetitions
+	tries          = 4               // of a request whose answer is lost; IPMI runs over UDP
 )
 
 // driver operates one BMC. It connects at the first call.
@@ -29,7 +28,8 @@ type driver struct {
 	host    string
 	port    int
 	access  bmc.Access
-	session *client.Client // nil while there is none
+	session *client.Client        // nil while there is none
+	suites  []types.CipherSuiteID // to try, in this order
 }
 
 // Open makes a driver for the BMC at host or host:port. It is a bmc.Opener.
@@ -48,58 +48,8 @@ func Open(_ context.Context, a bmc.Access) (bmc.Driver, error) {
 	if a.Timeout == 0 {
 		a.Timeout = defaultTimeout
 	}
-	return &driver{host: host, port: port, access: a}, nil
-}
-
-// suites are tried in this order: some BMCs know only the old one, some only the new, and asking
-// which they know makes some of them silent.
-var suites = []types.CipherSuiteID{types.CipherSuiteID17, types.CipherSuiteID3}
-
-// connect opens a session if there is none.
-func (d *driver) connect(ctx context.Context) (*client.Client, error) {
-	if d.session != nil {
-		return d.session, nil
-	}
-	var errs []error
-	for _, suite := range suites {
-		c, err := client.NewClient(d.host, d.port, d.access.Username, d.access.Password)
-		if err != nil {
-			return nil, fault.E(fault.Invalid, "preparing an IPMI session with "+d.host, err)
-		}
-		c.WithTimeout(d.access.Timeout).WithRetry(tries).WithCipherSuiteID(suite)
-		if err = c.Connect20(ctx); err == nil {
-			d.session = c
-			return c, nil
-		}
-		err = explain("opening an IPMI session with "+net.JoinHostPort(d.host, strconv.Itoa(d.port)), err)
-		if fault.Is(err, fault.Denied) {
-			return nil, err // another suite would only bring the account nearer to its lock-out
-		}
-		errs = append(errs, err)
-	}
-	return nil, fault.E(fault.Unavailable, "no cipher suite of 17 and 3 opened an IPMI session", errors.Join(errs...))
-}
-
-// explain turns an error of the library into a fault.
-func explain(doing string, err error) error {
-	var status *types.RmcpStatusError
-	var response *types.ResponseError
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &status):
-		switch status.StatusCode() {
-		case types.RmcpStatusCodeUnauthorizedName, types.RmcpStatusCodeInvalidIntegrityCheckValue, types.RmcpStatusCodeUnauthorizedRoleOfPriLevel:
-			return fault.E(fault.Denied, doing+": the BMC refuses the user name or password", err)
-		}
-		return fault.E(fault.Unavailable, doing, err)
-	case errors.As(err, &response):
-		return fault.E(completion(response.CompletionCode()), doing, err)
-	case strings.Contains(err.Error(), "rakp2 validate failed"), strings.Contains(err.Error(), "RAKP 2"), strings.Contains(err.Error(), "rakp2"):
-		// The BMC proves to know another password than ours.
-		return fault.E(fault.Denied, doing+": the BMC refuses the user name or password", err)
-	}
-	return fault.E(fault.Unavailable, doing, err)
+	// Some BMCs know only the old suite, some only the new, and asking which they know makes some of them silent.
+	return &driver{host: host, port: port, access: a, suites: []types.CipherSuiteID{types.CipherSuiteID17, types.CipherSuiteID3}}, nil
 }
 
 // Completion codes (IPMI 2.0, table 5-2).
@@ -107,6 +57,7 @@ const (
 	codeBusy       types.CompletionCode = 0xc0
 	codeTimeout    types.CompletionCode = 0xc3
 	codeNoSpace    types.CompletionCode = 0xc4
+	codeNotPresent types.CompletionCode = 0xcb
 	codeDuplicated types.CompletionCode = 0xcf
 	codeStarting   types.CompletionCode = 0xd2
 	codePrivilege  types.CompletionCode = 0xd4
@@ -125,8 +76,19 @@ func completion(c types.CompletionCode) fault.Kind {
 	return fault.Invalid
 }
 
-// do runs one exchange. A session that went silent is dropped, so that the next call opens another.
+// do runs an exchange that may run twice: when a session that was kept has gone silent, as after a restart of the
+// BMC, it runs again in a new one.
 func (d *driver) do(ctx context.Context, doing string, fn func(c *client.Client) error) error {
+	kept := d.session != nil
+	err := d.once(ctx, doing, fn)
+	if err != nil && kept && d.session == nil && ctx.Err() == nil {
+		return d.once(ctx, doing, fn)
+	}
+	return err
+}
+
+// once runs an exchange. A session that went silent is dropped, so that the next call opens another.
+func (d *driver) once(ctx context.Context, doing string, fn func(c *client.Client) error) error {
 	c, err := d.connect(ctx)
 	if err != nil {
 		return err
@@ -135,7 +97,7 @@ func (d *driver) do(ctx context.Context, doing string, fn func(c *client.Client)
 	var response *types.ResponseError
 	if err != nil && !errors.As(err, &response) {
 		d.session = nil
-		_ = c.Close(ctx)
+		drop(ctx, c)
 	}
 	return err
 }
@@ -172,18 +134,8 @@ func (d *driver) SetPower(ctx context.Context, a bmc.Action) error {
 	default:
 		return fault.Errorf(fault.Invalid, "IPMI has no power action %q", a)
 	}
-	return d.do(ctx, string(a), func(c *client.Client) error {
+	return d.once(ctx, string(a), func(c *client.Client) error { // a reset must not happen twice
 		_, err := c.ChassisControl(ctx, control)
 		return err
 	})
-}
-
-// Close ends the session, so that the BMC's slot is free at once and not after its time-out.
-func (d *driver) Close(ctx context.Context) error {
-	if d.session == nil {
-		return nil
-	}
-	c := d.session
-	d.session = nil
-	return explain("closing the IPMI session", c.Close(ctx))
 }

@@ -226,9 +226,12 @@ func (d *driver) read(ctx context.Context) (system, string, error) {
 }
 
 // Close ends the session at the BMC: it has few.
-func (d *driver) Close(context.Context) error {
+func (d *driver) Close(ctx context.Context) error {
 	if d.session != nil {
-		d.session.Logout()
+		// Whatever ended the caller's work must not keep the session open.
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(d.access.Timeout, dialTimeout))
+		defer cancel()
+		d.session.WithContext(end).Logout()
 		d.session = nil
 	}
 	d.http.CloseIdleConnections()

@@ -1,0 +1,80 @@
+package redfish
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/hagane-cloud/hagane/bmc"
+	"github.com/hagane-cloud/hagane/bmc/bmctest"
+	"github.com/hagane-cloud/hagane/lab/bmcsim"
+	bmcsimredfish "github.com/hagane-cloud/hagane/lab/bmcsim/redfish"
+	"github.com/hagane-cloud/hagane/lab/machine"
+	"github.com/hagane-cloud/hagane/lab/machine/sim"
+)
+
+func TestConformance(t *testing.T) {
+	for _, kind := range bmcsimredfish.Personalities {
+		t.Run(kind.SystemID, func(t *testing.T) {
+			t.Parallel()
+			bmctest.Run(t, func(t *testing.T) bmctest.Target { return simulated(t, kind) })
+		})
+	}
+}
+
+// simulated starts a machine of the lab with a BMC.
+func simulated(t *testing.T, kind bmcsimredfish.Personality) bmctest.Target {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	m, err := sim.New(machine.Spec{Name: "n1", Manufacturer: "Hagane", Product: "Rack 1", Serial: "HG1", UUID: machine.Seed(1).UUID("n1"), Mode: machine.UEFI,
+		CPUs: 1, MemoryMB: 512, Disks: []machine.DiskSpec{{Bus: machine.Virtio, Bytes: 1 << 20, Serial: "D0"}}}, t.TempDir(), nil, sim.Options{Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = m.Close() })
+	c := bmcsim.Config{Machine: m, Address: netip.MustParseAddr("127.0.0.1"), Username: "admin", Password: "s3cretpassword16", Vendor: "Hagane", Model: "BMC", Firmware: "2.13", Log: log}
+	b, stop := serve(t, c, kind)
+	_, port, err := net.SplitHostPort(strings.TrimPrefix(b.Address(), "https://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Port = uint16(n)
+	t.Cleanup(func() { stop() })
+	return bmctest.Target{
+		Open: Open, Network: "tcp", Serial: "HG1", Boots: func() int { return m.Status().Boots },
+		Access: bmc.Access{Driver: "redfish", Address: b.Address(), Username: c.Username, Password: c.Password, Insecure: true},
+		Restart: func(t *testing.T) {
+			stop()
+			var again *bmcsimredfish.BMC
+			if again, stop = serve(t, c, kind); again.Address() != b.Address() {
+				t.Skip("another program took the BMC's port while it restarted")
+			}
+		},
+	}
+}
+
+// serve runs a BMC until stop.
+func serve(t *testing.T, c bmcsim.Config, kind bmcsimredfish.Personality) (b *bmcsimredfish.BMC, stop func()) {
+	t.Helper()
+	b, err := bmcsimredfish.Listen(c, kind)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- b.Serve(ctx) }()
+	return b, func() {
+		cancel()
+		if err := <-served; err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	}
+}
