@@ -23,8 +23,9 @@ type Engine struct {
 	defs  map[string]*definition
 	log   *slog.Logger
 	now   func() time.Time
-	// Interrupt, if set, is called between a step's end and its being recorded. Tests stop the world here.
-	Interrupt func(step string)
+	// Interrupt, if set, is called between a step's end and its being recorded; an error that it returns
+	// breaks the turn off, as if the process had died there. Tests stop the world here.
+	Interrupt func(step string) error
 }
 
 // definition is a registered workflow, its subject type erased.
@@ -132,16 +133,17 @@ func (e *Engine) Nudge(ctx context.Context, tx Tx, subject string) error {
 }
 
 func (e *Engine) wake(ctx context.Context, tx Tx, run *Run) error {
-	// The counter reaches a conductor that is in the middle of the step; the queue reaches one that will come.
-	_, err := tx.NewUpdate().Model((*Run)(nil)).Set("nudges = nudges + 1").Set("wake_at = ?", e.now()).
-		Where("id = ?", run.ID).Exec(ctx)
+	// The counter reaches a conductor that is in the middle of the step; the queue reaches one that will come. What
+	// the run is doing is read under the row's lock, behind a turn that is just being recorded.
+	var now Run
+	err := tx.NewRaw("UPDATE run SET nudges = nudges + 1, wake_at = ? WHERE id = ? RETURNING phase, job_id", e.now(), run.ID).Scan(ctx, &now)
 	if err != nil {
 		return fault.E(fault.Internal, "nudging "+run.Subject, err)
 	}
-	if run.Phase == Running || run.Phase == Held {
+	if now.Phase == Running || now.Phase == Held || now.Phase.Ended() {
 		return nil
 	}
-	return e.queue.Nudge(ctx, tx, run.JobID)
+	return e.queue.Nudge(ctx, tx, now.JobID)
 }
 
 // Abort asks for the live run of subject to be given up and undone. It takes effect after the step in hand.

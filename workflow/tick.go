@@ -99,7 +99,9 @@ func (t *turn) once(ctx context.Context) (again bool, err error) {
 		return false, fault.E(fault.Unavailable, "the turn was broken off", context.Cause(ctx))
 	}
 	if t.Interrupt != nil {
-		t.Interrupt(st.name)
+		if err := t.Interrupt(st.name); err != nil {
+			return false, err
+		}
 	}
 	return t.settle(ctx, i, result, seen)
 }
@@ -191,7 +193,8 @@ func (t *turn) stepBack(ctx context.Context, i int, outcome, why string) (bool, 
 func (t *turn) pause(ctx context.Context, outcome, why string, d time.Duration, seen int64) (again bool, err error) {
 	err = t.commit(ctx, func(ctx context.Context, tx Tx) error {
 		var nudges int64
-		if err := tx.NewSelect().Model((*Run)(nil)).Column("nudges").Where("id = ?", t.run.ID).Scan(ctx, &nudges); err != nil {
+		// The row is locked from here on, so that a nudge comes either before this look or after our record.
+		if err := tx.NewRaw("UPDATE run SET nudges = nudges WHERE id = ? RETURNING nudges", t.run.ID).Scan(ctx, &nudges); err != nil {
 			return err
 		}
 		again = nudges != seen && outcome == "waiting"

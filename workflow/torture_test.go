@@ -1,0 +1,334 @@
+package workflow_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hagane-cloud/hagane/conductor"
+	"github.com/hagane-cloud/hagane/db"
+	"github.com/hagane-cloud/hagane/db/dbtest"
+	"github.com/hagane-cloud/hagane/fault"
+	"github.com/hagane-cloud/hagane/workflow"
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	dbtest.Stop()
+	os.Exit(code)
+}
+
+// world is a subject whose steps borrow a thing each; it is told how to misbehave.
+type world struct {
+	mu    sync.Mutex
+	did   []string        // every call, in order: "do b", "undo b"
+	lent  map[string]bool // what is borrowed
+	spoil func(call string) error
+	ended chan workflow.Run
+}
+
+func (w *world) call(call string, change func()) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.did = append(w.did, call)
+	if w.spoil != nil {
+		if err := w.spoil(call); err != nil {
+			return err
+		}
+	}
+	change()
+	return nil
+}
+
+func (w *world) Open(context.Context, *workflow.Run) (*world, func(), error) {
+	return w, func() {}, nil
+}
+
+func (w *world) Ended(_ context.Context, _ workflow.Tx, run workflow.Run) error {
+	select {
+	case w.ended <- run:
+	default: // the transaction was run again
+	}
+	return nil
+}
+
+var names = []string{"a", "b", "c", "d"}
+
+// borrow is a workflow of four steps; each does not depend on having been done before, and c has nothing to undo.
+func borrow() workflow.Workflow[*world] {
+	wf := workflow.Workflow[*world]{Name: "borrow/1"}
+	for _, n := range names {
+		st := workflow.Step[*world]{Name: n, Within: time.Minute,
+			Do:   func(_ context.Context, w *world) error { return w.call("do "+n, func() { w.lent[n] = true }) },
+			Undo: func(_ context.Context, w *world) error { return w.call("undo "+n, func() { delete(w.lent, n) }) }}
+		if n == "c" {
+			st.Do = func(_ context.Context, w *world) error { return w.call("do c", func() {}) }
+			st.Undo = nil
+		}
+		wf.Steps = append(wf.Steps, st)
+	}
+	return wf
+}
+
+type rig struct {
+	*world
+	engine *workflow.Engine
+	db     *db.DB
+}
+
+func newRig(t *testing.T, d *db.DB) *rig {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	var c *conductor.Conductor
+	q, err := workflow.NewQueue(d, workflow.QueueOptions{Workers: 4, Poll: 20 * time.Millisecond, Log: log,
+		Look: func(ctx context.Context, id workflow.RunID) error { return c.Look(ctx, id) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{world: &world{lent: map[string]bool{}, ended: make(chan workflow.Run, 1)}, engine: workflow.NewEngine(d, q, log), db: d}
+	workflow.Register(r.engine, borrow(), workflow.Host[*world](r.world))
+	c = conductor.New(d, r.engine, conductor.Options{ID: "c", Alone: true, Log: log})
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- c.Run(ctx, q, time.Second) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+// run starts a run and waits for its end.
+func (r *rig) run(t *testing.T) workflow.Run {
+	t.Helper()
+	r.start(t)
+	return r.end(t)
+}
+
+// end waits for the run's end to be recorded.
+func (r *rig) end(t *testing.T) workflow.Run {
+	t.Helper()
+	late := time.After(30 * time.Second)
+	select {
+	case run := <-r.ended:
+		for {
+			live, err := r.engine.Live(t.Context(), r.db.Read(), "subject")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if live == nil {
+				return run
+			}
+			select {
+			case <-late:
+				t.Fatalf("the run's end was not recorded; calls: %v", r.did)
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+	case <-late:
+		t.Fatalf("the run did not end; calls: %v", r.did)
+	}
+	return workflow.Run{}
+}
+
+func (r *rig) start(t *testing.T) {
+	t.Helper()
+	err := r.db.Tx(t.Context(), func(ctx context.Context, tx db.Tx) error {
+		_, err := r.engine.Start(ctx, tx, "borrow/1", "subject", nil)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestFailAtEveryStep gives up at each step in turn: all that was borrowed is given back, in reverse,
+// beginning with the failing step's own.
+func TestFailAtEveryStep(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		r := newRig(t, d)
+		for i, n := range names {
+			r.did = nil
+			r.spoil = func(call string) error {
+				if call == "do "+n {
+					return workflow.GiveUp(errors.New("broken"))
+				}
+				return nil
+			}
+			run := r.run(t)
+			var want []string
+			for _, done := range names[:i+1] {
+				want = append(want, "do "+done)
+			}
+			for j := i; j >= 0; j-- {
+				if names[j] != "c" {
+					want = append(want, "undo "+names[j])
+				}
+			}
+			if !slices.Equal(r.did, want) || len(r.lent) != 0 {
+				t.Errorf("failing at %s: calls %v, want %v; still lent %v", n, r.did, want, r.lent)
+			}
+			if run.Phase != workflow.Failed || run.Error != n+": broken" {
+				t.Errorf("failing at %s: the run is %s with %q", n, run.Phase, run.Error)
+			}
+		}
+	})
+}
+
+// TestBreakOffAtEveryStep breaks each turn off after a step has ended and before that is recorded: the
+// step is done once more and the run goes on.
+func TestBreakOffAtEveryStep(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		r := newRig(t, d)
+		for _, n := range names {
+			r.did, r.lent = nil, map[string]bool{}
+			var once sync.Once
+			r.engine.Interrupt = func(step string) (err error) {
+				if step == n {
+					once.Do(func() { err = errors.New("the process died") })
+				}
+				return err
+			}
+			run := r.run(t)
+			var want []string
+			for _, s := range names {
+				want = append(want, "do "+s)
+				if s == n {
+					want = append(want, "do "+s)
+				}
+			}
+			if run.Phase != workflow.Done || !slices.Equal(r.did, want) {
+				t.Errorf("broken off at %s: the run is %s (%s) after %v, want %v", n, run.Phase, run.Error, r.did, want)
+			}
+			steps, err := r.engine.History(t.Context(), d.Read(), run.ID)
+			if err != nil || len(steps) != len(names) {
+				t.Errorf("broken off at %s: %d steps in the history (%v), want %d", n, len(steps), err, len(names))
+			}
+		}
+	})
+}
+
+// TestAbortAtEveryStep aborts while each step waits.
+func TestAbortAtEveryStep(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		r := newRig(t, d)
+		for _, n := range names {
+			waits := make(chan struct{}, 1)
+			r.spoil = func(call string) error {
+				if call != "do "+n {
+					return nil
+				}
+				select {
+				case waits <- struct{}{}:
+				default:
+				}
+				return workflow.Waiting("nothing that will come")
+			}
+			r.start(t)
+			<-waits
+			if err := d.Tx(t.Context(), func(ctx context.Context, tx db.Tx) error { return r.engine.Abort(ctx, tx, "subject", "by the test") }); err != nil {
+				t.Fatal(err)
+			}
+			run := r.end(t)
+			if run.Phase != workflow.Failed || !strings.Contains(run.Error, "aborted: by the test") || len(r.lent) != 0 {
+				t.Errorf("aborted at %s: the run is %s with %q; still lent %v", n, run.Phase, run.Error, r.lent)
+			}
+		}
+	})
+}
+
+// TestUndoGivesUp lets an undo fail for good: the others are carried out and the run says what was not given back.
+func TestUndoGivesUp(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		r := newRig(t, d)
+		r.spoil = func(call string) error {
+			switch call {
+			case "do d", "undo b":
+				return fault.Errorf(fault.Invalid, "%s is impossible", call)
+			}
+			return nil
+		}
+		run := r.run(t)
+		if run.Phase != workflow.Failed || !strings.Contains(run.Error, workflow.ErrUndo+": b: undo b is impossible") {
+			t.Errorf("the run is %s with %q", run.Phase, run.Error)
+		}
+		if fmt.Sprint(r.lent) != "map[b:true]" {
+			t.Errorf("still lent: %v, want b alone", r.lent)
+		}
+	})
+}
+
+// TestNudge lets a step wait for an event and sends it: the run goes on at once and not at the next look.
+func TestNudge(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		r := newRig(t, d)
+		happened, waits := false, make(chan struct{}, 1)
+		r.spoil = func(call string) error {
+			if call == "do b" && !happened {
+				select {
+				case waits <- struct{}{}:
+				default:
+				}
+				return workflow.Waiting("the event")
+			}
+			return nil
+		}
+		r.start(t)
+		<-waits
+		began := time.Now()
+		r.mu.Lock()
+		happened = true
+		r.mu.Unlock()
+		if err := d.Tx(t.Context(), func(ctx context.Context, tx db.Tx) error { return r.engine.Nudge(ctx, tx, "subject") }); err != nil {
+			t.Fatal(err)
+		}
+		if run := r.end(t); run.Phase != workflow.Done {
+			t.Errorf("the run is %s: %s", run.Phase, run.Error)
+		}
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("the run went on after %s; the nudge was lost", took)
+		}
+	})
+}
+
+// TestFence takes a lease away from a turn: it can record nothing any more.
+func TestFence(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		r := newRig(t, d)
+		var once sync.Once
+		r.engine.Interrupt = func(step string) error {
+			if step == "b" {
+				once.Do(func() {
+					err := d.Tx(context.Background(), func(ctx context.Context, tx db.Tx) error {
+						_, err := tx.NewRaw("UPDATE lease SET owner = 'another', fence = fence + 1 WHERE subject = 'subject'").Exec(ctx)
+						return err
+					})
+					if err == nil {
+						err = d.Tx(context.Background(), func(ctx context.Context, tx db.Tx) error {
+							_, err := tx.NewRaw("UPDATE lease SET expires = 0 WHERE owner = 'another'").Exec(ctx)
+							return err
+						})
+					}
+					if err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			return nil
+		}
+		run := r.run(t)
+		want := []string{"do a", "do b", "do b", "do c", "do d"}
+		if run.Phase != workflow.Done || !slices.Equal(r.did, want) {
+			t.Errorf("the run is %s (%s) after %v, want %v", run.Phase, run.Error, r.did, want)
+		}
+	})
+}
