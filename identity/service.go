@@ -17,6 +17,7 @@ import (
 type Service struct {
 	db     *db.DB
 	nobody string // a hash that no password has
+	seen   cache
 }
 
 // NewService makes the service.
@@ -44,6 +45,12 @@ func (s *Service) Bootstrap(ctx context.Context) (string, error) {
 		}
 	}
 	return password, nil
+}
+
+// change runs a transaction that may take rights away, and forgets whom we have seen.
+func (s *Service) change(ctx context.Context, fn func(ctx context.Context, tx db.Tx) error) error {
+	defer s.seen.clear()
+	return s.db.Tx(ctx, fn)
 }
 
 func checkName(name string) error {
@@ -75,7 +82,7 @@ func (s *Service) CreateUser(ctx context.Context, u User, password string) (User
 }
 
 func (s *Service) insert(ctx context.Context, model any, what string) error {
-	return s.db.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+	return s.change(ctx, func(ctx context.Context, tx db.Tx) error {
 		_, err := tx.NewInsert().Model(model).Exec(ctx)
 		if db.Duplicate(err) {
 			return fault.Errorf(fault.Conflict, "the %s exists already", what)
@@ -92,7 +99,7 @@ func (s *Service) Grant(ctx context.Context, g Grant) error {
 	if err := s.exist(ctx, g); err != nil {
 		return err
 	}
-	return s.db.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+	return s.change(ctx, func(ctx context.Context, tx db.Tx) error {
 		_, err := tx.NewInsert().Model(&g).On("CONFLICT DO NOTHING").Exec(ctx)
 		return err
 	})
@@ -111,7 +118,7 @@ func (s *Service) exist(ctx context.Context, g Grant) error {
 
 // Ungrant takes a role away, and ends the user's tokens on that target.
 func (s *Service) Ungrant(ctx context.Context, g Grant) error {
-	return s.db.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+	return s.change(ctx, func(ctx context.Context, tx db.Tx) error {
 		res, err := tx.NewDelete().Model((*Grant)(nil)).Where("account_id = ? AND target = ? AND role = ?", g.AccountID, g.Target, g.Role).Exec(ctx)
 		if err != nil {
 			return err
@@ -192,7 +199,7 @@ func (s *Service) UpdateProject(ctx context.Context, p Project) error {
 	if err := checkName(p.Name); err != nil {
 		return err
 	}
-	return s.db.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+	return s.change(ctx, func(ctx context.Context, tx db.Tx) error {
 		if _, err := tx.NewUpdate().Model(&p).Column("name", "description", "enabled").Where("id = ?", p.ID).Exec(ctx); err != nil {
 			if db.Duplicate(err) {
 				return fault.Errorf(fault.Conflict, "the project %s exists already", p.Name)
@@ -219,7 +226,7 @@ func (s *Service) UpdateUser(ctx context.Context, u User, password *string) erro
 		}
 		u.Password = hashPassword(*password)
 	}
-	return s.db.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+	return s.change(ctx, func(ctx context.Context, tx db.Tx) error {
 		_, err := tx.NewUpdate().Model(&u).Column("name", "email", "description", "password", "enabled", "default_project_id").Where("id = ?", u.ID).Exec(ctx)
 		if db.Duplicate(err) {
 			return fault.Errorf(fault.Conflict, "the user %s exists already", u.Name)
@@ -251,7 +258,7 @@ func (s *Service) DeleteProject(ctx context.Context, id string) error {
 	if err := s.delete(ctx, (*Project)(nil), "project", id); err != nil {
 		return err
 	}
-	return s.db.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+	return s.change(ctx, func(ctx context.Context, tx db.Tx) error {
 		if _, err := tx.NewDelete().Model((*Token)(nil)).Where("target = ?", id).Exec(ctx); err != nil {
 			return err
 		}
@@ -261,7 +268,7 @@ func (s *Service) DeleteProject(ctx context.Context, id string) error {
 }
 
 func (s *Service) delete(ctx context.Context, model any, what, id string) error {
-	return s.db.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+	return s.change(ctx, func(ctx context.Context, tx db.Tx) error {
 		res, err := tx.NewDelete().Model(model).Where("id = ?", id).Exec(ctx)
 		if err != nil {
 			return err
@@ -313,7 +320,7 @@ func (s *Service) AppCredentials(ctx context.Context, user, name string) ([]AppC
 
 // DeleteAppCredential forgets one and ends its tokens.
 func (s *Service) DeleteAppCredential(ctx context.Context, user, id string) error {
-	return s.db.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+	return s.change(ctx, func(ctx context.Context, tx db.Tx) error {
 		res, err := tx.NewDelete().Model((*AppCredential)(nil)).Where("id = ? AND account_id = ?", id, user).Exec(ctx)
 		if err != nil {
 			return err
