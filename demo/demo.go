@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/hagane-cloud/hagane/client"
@@ -35,6 +36,7 @@ type Options struct {
 // story is a demo while it is played.
 type story struct {
 	Options
+	mu       sync.Mutex // orders what is printed: nodes are watched side by side
 	begun    time.Time
 	lab      labclient.Lab
 	rack     *labclient.Client
@@ -125,6 +127,8 @@ func (s *story) play(ctx context.Context) error {
 
 // say prints a line with the time since the beginning.
 func (s *story) say(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	_, _ = fmt.Fprintf(s.Out, "%6.1fs  %s\n", time.Since(s.begun).Seconds(), fmt.Sprintf(format, args...))
 }
 

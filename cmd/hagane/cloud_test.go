@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,10 +16,14 @@ import (
 	"github.com/hagane-cloud/hagane/fault"
 )
 
-// TestMain also plays hagane serve, for the tests that kill it.
+// TestMain also plays hagane, for the tests that kill it and for the demo.
 func TestMain(m *testing.M) {
-	if os.Getenv(envServe) != "" {
+	switch {
+	case os.Getenv(envServe) != "":
 		serveToDie()
+		return
+	case os.Getenv(envProgram) != "" && len(os.Args) > 1 && !strings.HasPrefix(os.Args[1], "-"):
+		main()
 		return
 	}
 	code := m.Run()
