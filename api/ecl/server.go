@@ -119,7 +119,7 @@ func (s shown) nicDocs() []api.Object {
 				attached = append(attached, api.Object{"port_id": p.ID, "network_id": p.NetworkID, "fixed_ips": p.FixedIPs})
 			}
 		}
-		docs = append(docs, api.Object{"id": n.ID, "mac_addr": n.MAC, "network_physical_port_id": n.Switch + "/" + n.Port, "plane": n.Plane,
+		docs = append(docs, api.Object{"id": n.ID, "mac_addr": n.MAC, "network_physical_port_id": strings.Trim(n.Switch+"/"+n.Port, "/"), "plane": n.Plane,
 			"hardware_id": n.ID, "attached_ports": attached})
 	}
 	return docs

@@ -40,8 +40,11 @@ func Dialect(s *identity.Service, catalog []Endpoint, region string) api.Dialect
 		{"GET", "/v3/domains", api.Authenticated, k.domains},
 		{"GET", "/v3/domains/{id}", api.Authenticated, k.domain},
 		{"GET", "/v3/regions", api.Authenticated, k.regions},
+		{"GET", "/v3/regions/{id}", api.Authenticated, k.showRegion},
 		{"GET", "/v3/services", api.OperatorsRead, k.services},
+		{"GET", "/v3/services/{id}", api.OperatorsRead, k.service},
 		{"GET", "/v3/endpoints", api.OperatorsRead, k.endpoints},
+		{"GET", "/v3/endpoints/{id}", api.OperatorsRead, k.endpoint},
 
 		{"GET", "/v3/projects", api.OperatorsRead, k.projects},
 		{"POST", "/v3/projects", api.Operators, k.createProject},

@@ -2,7 +2,6 @@ package keystone
 
 import (
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -196,31 +195,6 @@ func (k *keystone) revoke(w http.ResponseWriter, r *api.Request) error {
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
-}
-
-func (k *keystone) showCatalog(w http.ResponseWriter, r *api.Request) error {
-	return api.JSON(w, http.StatusOK, api.Object{"catalog": k.catalogDoc(r, r.Caller), "links": api.Object{"self": api.BaseURL(r.Request) + r.URL.Path}})
-}
-
-func (k *keystone) services(w http.ResponseWriter, r *api.Request) error {
-	want := r.URL.Query().Get("type")
-	found := slices.DeleteFunc(slices.Clone(k.catalog), func(e Endpoint) bool { return want != "" && e.Type != want })
-	return list(w, r, "services", found, func(e Endpoint) api.Object {
-		return api.Object{"id": e.ID, "type": e.Type, "name": e.Name, "enabled": true, "description": "", "links": api.Object{}}
-	})
-}
-
-func (k *keystone) endpoints(w http.ResponseWriter, r *api.Request) error {
-	return list(w, r, "endpoints", k.catalog, func(e Endpoint) api.Object {
-		url := api.BaseURL(r.Request) + strings.ReplaceAll(e.Path, "{project}", "%(project_id)s")
-		return api.Object{"id": e.ID + "-public", "service_id": e.ID, "interface": "public", "region": k.region, "region_id": k.region, "url": url, "enabled": true, "links": api.Object{}}
-	})
-}
-
-func (k *keystone) regions(w http.ResponseWriter, r *api.Request) error {
-	return list(w, r, "regions", []string{k.region}, func(id string) api.Object {
-		return api.Object{"id": id, "description": "", "parent_region_id": nil, "links": api.Object{}}
-	})
 }
 
 // parseTime reads the times that Keystone's clients send.
