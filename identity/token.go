@@ -215,17 +215,23 @@ func (s *Service) caller(ctx context.Context, t Token) (Caller, error) {
 		}
 		limit = cred.Roles
 	}
-	for _, r := range held {
-		if t.AppCred != "" && !slices.Contains(limit, r) {
-			continue
-		}
-		for _, i := range implied(r) {
-			if !slices.Contains(c.Roles, i) {
-				c.Roles = append(c.Roles, i)
-			}
-		}
+	c.Roles = effective(held)
+	if t.AppCred != "" {
+		allowed := effective(limit)
+		c.Roles = slices.DeleteFunc(c.Roles, func(r Role) bool { return !slices.Contains(allowed, r) })
 	}
 	return c, nil
+}
+
+// effective returns roles with all that they imply, mightiest first.
+func effective(roles []Role) []Role {
+	var out []Role
+	for _, r := range Roles {
+		if slices.ContainsFunc(roles, func(held Role) bool { return slices.Contains(implied(held), r) }) {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 // Revoke ends a token.
