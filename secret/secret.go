@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/hagane-cloud/hagane/fault"
@@ -26,7 +27,10 @@ const keyBytes = 32
 func Open(path string) (*Box, error) {
 	raw, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
-		if raw, err = create(path); err != nil {
+		if raw, err = create(path); errors.Is(err, os.ErrExist) {
+			raw, err = os.ReadFile(path) // another process of the cloud was quicker
+		}
+		if err != nil {
 			return nil, fault.E(fault.Internal, "creating the key file "+path, err)
 		}
 	}
@@ -48,16 +52,22 @@ func Open(path string) (*Box, error) {
 	return &Box{aead}, nil
 }
 
+// create makes the key file whole or not at all: it is written under another name and linked to its
+// own, which fails when there is one already.
 func create(path string) ([]byte, error) {
 	key := make([]byte, keyBytes)
 	_, _ = rand.Read(key) // never fails since Go 1.24
 	raw := []byte(hex.EncodeToString(key) + "\n")
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := os.CreateTemp(filepath.Dir(path), ".key-*") // 0600
 	if err != nil {
 		return nil, err
 	}
+	defer func() { _ = os.Remove(f.Name()) }()
 	_, err = f.Write(raw)
-	return raw, errors.Join(err, f.Sync(), f.Close())
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return nil, err
+	}
+	return raw, os.Link(f.Name(), path)
 }
 
 // Seal encrypts plain for the place that it is kept in; it opens only under the same place, so that

@@ -91,11 +91,8 @@ func readAccess(data string) (cloudAccess, error) {
 	return a, nil
 }
 
-// lockData makes the data folder and keeps other processes off it.
+// lockData keeps other processes off the data folder.
 func lockData(dir string) (unlock func(), err error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fault.E(fault.Internal, "making the data folder", err)
-	}
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fault.E(fault.Internal, "opening the lock of the data folder", err)

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/hagane-cloud/hagane/client"
+	"github.com/hagane-cloud/hagane/db/dbtest"
 	"github.com/hagane-cloud/hagane/fault"
 )
 
@@ -191,4 +193,26 @@ func TestLostImage(t *testing.T) {
 	if err := tenant.Do(context.Background(), "GET", "baremetal-server", "/servers", nil, &servers); err != nil || len(servers.Servers) != 0 {
 		t.Errorf("a server was left behind: %v %v", servers.Servers, err)
 	}
+}
+
+// TestRolesApart runs API, conductor and DHCP agent as processes of their own would, on one PostgreSQL.
+func TestRolesApart(t *testing.T) {
+	dsn := dbtest.PostgresURL(t)
+	c := &testCloud{T: t, data: filepath.Join(t.TempDir(), "data")}
+	for _, role := range allRoles {
+		c.serve(dsn, role)
+	}
+	c.reconnect()
+	l := c.runLab(1)
+	c.ready(c.node(l.Nodes[0].Name).UUID, "manage", "inspect", "provide")
+	tenant := c.tenant("tenant")
+	s := must[serverDoc](c, tenant, "POST", "baremetal-server", "/servers", c.ground(tenant).body("s"))
+	c.serverUntil(tenant, s.Server.ID, "ACTIVE")
+}
+
+// TestOneDataFolderOneCloud starts a second cloud on the SQLite database of the first.
+func TestOneDataFolderOneCloud(t *testing.T) {
+	c := startCloud(t, "")
+	err := serve(t.Context(), serveOptions{data: c.data, listen: "127.0.0.1:0", roles: allRoles, workers: 1})
+	wantFault(t, err, fault.Conflict)
 }

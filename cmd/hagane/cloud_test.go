@@ -43,8 +43,17 @@ type testCloud struct {
 // startCloud runs a cloud until the test ends. dsn "" is SQLite in the data folder.
 func startCloud(t *testing.T, dsn string) *testCloud {
 	t.Helper()
-	data := filepath.Join(t.TempDir(), "data")
-	o := serveOptions{data: data, listen: "127.0.0.1:0", database: dsn, roles: allRoles, region: "region1", workers: 16, ipxe: "/usr/lib/ipxe"}
+	c := &testCloud{T: t, data: filepath.Join(t.TempDir(), "data")}
+	c.serve(dsn, allRoles...)
+	c.reconnect()
+	return c
+}
+
+// serve runs a process' worth of the cloud, with some roles, until the test ends.
+func (c *testCloud) serve(dsn string, roles ...string) {
+	c.Helper()
+	t := c.T
+	o := serveOptions{data: c.data, listen: "127.0.0.1:0", database: dsn, roles: roles, region: "region1", workers: 16, ipxe: "/usr/lib/ipxe"}
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- serve(ctx, o) }()
@@ -54,9 +63,6 @@ func startCloud(t *testing.T, dsn string) *testCloud {
 			t.Error(err)
 		}
 	})
-	c := &testCloud{T: t, data: data}
-	c.reconnect()
-	return c
 }
 
 // reconnect waits for the cloud and becomes its administrator.

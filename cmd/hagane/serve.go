@@ -115,13 +115,17 @@ func serve(ctx context.Context, o serveOptions) error {
 		level = slog.LevelDebug
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
-	unlock, err := lockData(o.data)
-	if err != nil {
-		return err
+	if err := os.MkdirAll(o.data, 0o700); err != nil {
+		return fault.E(fault.Internal, "making the data folder", err)
 	}
-	defer unlock()
 	dsn := o.database
 	if dsn == "" {
+		// One process alone works on an SQLite database; with PostgreSQL several may share keys and images.
+		unlock, err := lockData(o.data)
+		if err != nil {
+			return err
+		}
+		defer unlock()
 		dsn = "sqlite:" + filepath.Join(o.data, "hagane.db")
 	}
 	d, err := db.Open(ctx, dsn)
