@@ -159,7 +159,7 @@ func (r *rack) enrolUntil(ctx context.Context) error {
 	o, said := r.options, ""
 	for {
 		err := enrol.Run(ctx, enrol.Options{
-			CloudsFile: filepath.Join(o.DataDir, "clouds.yaml"), Cloud: o.Cloud, ResourceClass: o.ResourceClass, Lab: r.lab, Log: o.Log,
+			DataDir: o.DataDir, Cloud: o.Cloud, ResourceClass: o.ResourceClass, Lab: r.lab, Log: o.Log,
 		})
 		if err == nil || ctx.Err() != nil {
 			return nil

@@ -57,7 +57,7 @@ func (c *standIn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
 		}
-		if !strings.Contains(string(text), `"password":"pw"`) || !strings.Contains(string(text), `"project":{"name":"admin","domain":{"name":"Default"}}`) {
+		if !strings.Contains(string(text), `"password":"pw"`) || !strings.Contains(string(text), `"project":{"domain":{"name":"Default"},"name":"admin"}`) {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 
+	cloudclient "github.com/hagane-cloud/hagane/client"
 	"github.com/hagane-cloud/hagane/fault"
 	"github.com/hagane-cloud/hagane/lab/client"
 )
@@ -19,7 +20,7 @@ const SwitchName = "lab"
 
 // Options says what to enrol and where.
 type Options struct {
-	CloudsFile    string // clouds.yaml
+	DataDir       string // the folder with clouds.yaml
 	Cloud         string // its entry
 	ResourceClass string // of the nodes
 	Lab           client.Lab
@@ -28,15 +29,15 @@ type Options struct {
 
 // Run enrols the lab once. It returns Unavailable faults when the cloud does not answer (yet).
 func Run(ctx context.Context, o Options) error {
-	entry, err := readCloud(o.CloudsFile, o.Cloud)
+	access, err := cloudclient.ReadAccess(o.DataDir, o.Cloud)
 	if err != nil {
 		return err
 	}
-	c, err := connect(ctx, entry)
+	conn, err := cloudclient.Connect(ctx, access)
 	if err != nil {
 		return err
 	}
-	defer c.http.CloseIdleConnections()
+	c := &cloud{conn}
 	if err := c.addSwitch(ctx, o.Lab.Switch); err != nil {
 		return err
 	}
@@ -45,9 +46,12 @@ func Run(ctx context.Context, o Options) error {
 			return fault.Wrap("enrol "+n.Name, err)
 		}
 	}
-	o.Log.Info("enrolled", "nodes", len(o.Lab.Nodes), "cloud", entry.Auth.AuthURL)
+	o.Log.Info("enrolled", "nodes", len(o.Lab.Nodes), "cloud", access.AuthURL)
 	return nil
 }
+
+// cloud is a cloud with a token for it.
+type cloud struct{ *cloudclient.Cloud }
 
 // node is what the Ironic API takes and tells of a node, as far as the lab needs it.
 type node struct {
@@ -84,7 +88,7 @@ func (c *cloud) addSwitch(ctx context.Context, address string) error {
 		Driver  string `json:"driver"`
 		Address string `json:"address"`
 	}{SwitchName, "lab", address}
-	err := c.do(ctx, http.MethodPost, c.operator+"/v1/switches", body, nil)
+	err := c.Do(ctx, http.MethodPost, "operator", "/v1/switches", body, nil)
 	if fault.Is(err, fault.Conflict) { // it is known
 		return nil
 	}
@@ -97,15 +101,15 @@ func (c *cloud) addNode(ctx context.Context, n client.Node, class string) error 
 		return err
 	}
 	var known node
-	err = c.do(ctx, http.MethodGet, c.baremetal+"/v1/nodes/"+url.PathEscape(n.Name), nil, &known)
+	err = c.Do(ctx, http.MethodGet, "baremetal", "/v1/nodes/"+url.PathEscape(n.Name), nil, &known)
 	switch {
 	case fault.Is(err, fault.NotFound):
-		err = c.do(ctx, http.MethodPost, c.baremetal+"/v1/nodes", node{
+		err = c.Do(ctx, http.MethodPost, "baremetal", "/v1/nodes", node{
 			Name: n.Name, Driver: n.BMC.Driver, DriverInfo: info, ResourceClass: class,
 			Properties: map[string]string{"capabilities": "boot_mode:" + n.Mode},
 		}, &known)
 	case err == nil:
-		err = c.do(ctx, http.MethodPatch, c.baremetal+"/v1/nodes/"+url.PathEscape(known.UUID), []change{
+		err = c.Do(ctx, http.MethodPatch, "baremetal", "/v1/nodes/"+url.PathEscape(known.UUID), []change{
 			{Op: "replace", Path: "/driver_info", Value: info},
 		}, nil)
 	}
@@ -113,7 +117,7 @@ func (c *cloud) addNode(ctx context.Context, n client.Node, class string) error 
 		return err
 	}
 	for _, nic := range n.NICs {
-		err := c.do(ctx, http.MethodPost, c.baremetal+"/v1/ports", port{
+		err := c.Do(ctx, http.MethodPost, "baremetal", "/v1/ports", port{
 			NodeUUID: known.UUID, Address: nic.MAC,
 			Link: linkConnection{SwitchID: SwitchName, PortID: nic.Port, SwitchInfo: SwitchName},
 		}, nil)
