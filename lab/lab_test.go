@@ -63,7 +63,7 @@ func (c *standIn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		w.Header().Set("X-Subject-Token", "token")
 		w.WriteHeader(status)
-		_, _ = fmt.Fprintf(w, `{"token":{"catalog":[{"type":"baremetal","endpoints":[{"interface":"public","url":%q}]},{"type":"operator","endpoints":[{"interface":"public","url":%q}]}]}}`, c.url+"/baremetal", c.url+"/operator/v1")
+		_, _ = fmt.Fprintf(w, `{"token":{"catalog":[{"type":"baremetal","endpoints":[{"interface":"public","url":%q}]},{"type":"operator","endpoints":[{"interface":"public","url":%q}]}]}}`, c.url+"/baremetal", c.url+"/operator")
 		return
 	case what == "POST /operator/v1/switches":
 		status = keep(c.switches, body, "name")
