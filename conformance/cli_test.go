@@ -3,20 +3,45 @@ package conformance
 import (
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestCommands plays the scripts of testdata, in which people work at a terminal, on one cloud.
+// TestCommands plays the scripts of testdata, in which people work at a terminal, on one cloud. Beside
+// testscript's own commands they have "reach NODE STATE", which waits for a provision state: the commands'
+// own waiting looks every ten seconds only.
 func TestCommands(t *testing.T) {
 	c := start(t)
-	testscript.Run(t, testscript.Params{Dir: "testdata", Setup: func(e *testscript.Env) error {
-		e.Setenv("OS_CLIENT_CONFIG_FILE", filepath.Join(c.data, "clouds.yaml"))
-		e.Setenv("OS_CLOUD", "hagane")
-		e.Setenv("HOME", e.WorkDir) // the commands keep caches there
-		e.Setenv("BASE", c.base)
-		e.Setenv("IRONIC_MAX_RETRIES", "1") // the command repeats what conflicts, as if a lock were in the way
-		e.Setenv("IRONIC_RETRY_INTERVAL", "1")
-		return nil
-	}})
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("OS_CLIENT_CONFIG_FILE", filepath.Join(c.data, "clouds.yaml"))
+			e.Setenv("OS_CLOUD", "hagane")
+			e.Setenv("HOME", e.WorkDir) // the commands keep caches there
+			e.Setenv("BASE", c.base)
+			e.Setenv("IRONIC_MAX_RETRIES", "1") // the command repeats what conflicts, as if a lock were in the way
+			e.Setenv("IRONIC_RETRY_INTERVAL", "1")
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"reach": c.scriptReach},
+	})
+}
+
+func (c *cloud) scriptReach(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: reach NODE STATE")
+	}
+	deadline := time.Now().Add(60 * time.Second)
+	for {
+		var n node
+		ts.Check(c.try("GET", "/baremetal/v1/nodes/"+args[0], nil, &n))
+		switch {
+		case n.State == args[1]:
+			return
+		case n.LastError != "" || time.Now().After(deadline):
+			ts.Fatalf("the node is %s, not %s: %s", n.State, args[1], n.LastError)
+		}
+		<-time.After(50 * time.Millisecond)
+	}
 }

@@ -118,38 +118,44 @@ func (c *cloud) login() error {
 	return nil
 }
 
-// call makes a request by plain HTTP, of Ironic's newest version, and reads the answer.
+// call makes a request that has to succeed.
 func (c *cloud) call(method, path string, in, out any) {
 	c.Helper()
+	if err := c.try(method, path, in, out); err != nil {
+		c.Fatal(err)
+	}
+}
+
+// try makes a request by plain HTTP, of Ironic's newest version, and reads the answer.
+func (c *cloud) try(method, path string, in, out any) error {
 	var body bytes.Buffer
 	if in != nil {
 		if err := json.NewEncoder(&body).Encode(in); err != nil {
-			c.Fatal(err)
+			return err
 		}
 	}
 	req, err := http.NewRequestWithContext(c.Context(), method, c.base+path, &body)
 	if err != nil {
-		c.Fatal(err)
+		return err
 	}
 	req.Header.Set("X-Auth-Token", c.token)
 	req.Header.Set("X-OpenStack-Ironic-API-Version", "latest")
 	req.Header.Set("Content-Type", "application/json")
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		c.Fatal(err)
+		return err
 	}
 	raw, err := io.ReadAll(res.Body)
 	if err = errors.Join(err, res.Body.Close()); err != nil {
-		c.Fatal(err)
+		return err
 	}
 	if res.StatusCode >= http.StatusBadRequest {
-		c.Fatalf("%s %s: %s: %s", method, path, res.Status, raw)
+		return fmt.Errorf("%s %s: %s: %s", method, path, res.Status, raw)
 	}
-	if out != nil {
-		if err := json.Unmarshal(raw, out); err != nil {
-			c.Fatalf("%s %s: %v: %s", method, path, err, raw)
-		}
+	if out == nil {
+		return nil
 	}
+	return json.Unmarshal(raw, out)
 }
 
 // until polls until ok.

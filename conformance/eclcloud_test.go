@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"log"
+	"os"
 	"testing"
 	"time"
 
@@ -48,6 +50,8 @@ func (s *session) gone(what string, err error) {
 }
 
 func TestEclcloud(t *testing.T) {
+	log.SetOutput(io.Discard) // the library logs every exchange, passwords too
+	defer log.SetOutput(os.Stderr)
 	c := start(t)
 	c.enrol(2)
 	s := &session{cloud: c}
