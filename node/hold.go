@@ -29,7 +29,11 @@ func (s *Service) LiftHolds(ctx context.Context, tx db.Tx, id ID, category strin
 		return err
 	}
 	n.Holds = slices.DeleteFunc(n.Holds, func(o Hold) bool { return category == "" || o.Category == category })
-	return s.saveHolds(ctx, tx, n, "hold lifted", category)
+	what := category
+	if what == "" {
+		what = "all holds"
+	}
+	return s.saveHolds(ctx, tx, n, "hold lifted", what)
 }
 
 func (s *Service) saveHolds(ctx context.Context, tx db.Tx, n *Node, kind, text string) error {

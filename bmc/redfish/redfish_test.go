@@ -2,8 +2,12 @@ package redfish
 
 import (
 	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -75,6 +79,42 @@ func serve(t *testing.T, c bmcsim.Config, kind bmcsimredfish.Personality) (b *bm
 		cancel()
 		if err := <-served; err != nil {
 			t.Errorf("serve: %v", err)
+		}
+	}
+}
+
+// A BMC has few sessions: none may stay behind, whatever ended the work.
+func TestCloseEndsTheSession(t *testing.T) {
+	g := simulated(t, bmcsimredfish.Personalities[2])
+	anyone := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
+	open := func() int {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, g.Access.Address+"/redfish/v1/SessionService/Sessions", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.SetBasicAuth(g.Access.Username, g.Access.Password)
+		res, err := anyone.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all collection
+		if err := errors.Join(json.NewDecoder(res.Body).Decode(&all), res.Body.Close()); err != nil {
+			t.Fatal(err)
+		}
+		return len(all.Members)
+	}
+	d, err := Open(t.Context(), g.Access)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		ctx, end := context.WithCancel(t.Context())
+		if _, err := d.Power(ctx); err != nil || open() != 1 {
+			t.Fatalf("%d sessions in use: %v", open(), err)
+		}
+		end()
+		if err := d.Close(ctx); err != nil || open() != 0 {
+			t.Fatalf("%d sessions left after a close: %v", open(), err)
 		}
 	}
 }
