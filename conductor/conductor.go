@@ -133,8 +133,8 @@ func (c *Conductor) register(ctx context.Context) error {
 	})
 }
 
-// renew keeps the leases alive; when it fails for as long as a lease lives, the turns are broken off,
-// because somebody else may be at work by now.
+// renew keeps the leases alive; when two renewals in a row fail, the turns are broken off, before the
+// leases run out and somebody else is at work.
 func (c *Conductor) renew(ctx context.Context) {
 	t := time.NewTicker(workflow.LeaseTime / 3)
 	defer t.Stop()
@@ -152,7 +152,7 @@ func (c *Conductor) renew(ctx context.Context) {
 			continue
 		}
 		c.o.Log.Warn("renewing the leases", "error", err)
-		if time.Since(c.begin)-time.Duration(c.renewed.Load()) > workflow.LeaseTime*3/4 {
+		if time.Since(c.begin)-time.Duration(c.renewed.Load()) > workflow.LeaseTime/2 {
 			c.turns.Swap(newScope()).end(workflow.ErrLost)
 		}
 	}

@@ -206,9 +206,29 @@ func (s *Service) Usable(i Image) error {
 	if i.DiskFormat == "iso" {
 		return fault.Field("imageRef", "the image %s is an ISO, which can not be written to a disk", i.ID)
 	}
-	info, err := os.Stat(s.path(i.RawSHA512))
+	f, err := os.Open(s.path(i.RawSHA512))
+	if err != nil {
+		return lost(i, err)
+	}
+	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
 	if err != nil || info.Size() != i.RawSize {
-		return fault.E(fault.Conflict, "the data of the image "+i.ID+" are lost; upload it anew as another image", err)
+		return lost(i, err)
+	}
+	return partitioned(i, f)
+}
+
+func lost(i Image, err error) error {
+	return fault.E(fault.Conflict, "the data of the image "+i.ID+" are lost; upload it anew as another image", err)
+}
+
+// partitioned refuses a disk without the signature that ends the first sector of both kinds of partition table, MBR
+// and GPT: it could not be booted, and there would be no place for the config drive.
+func partitioned(i Image, f io.ReaderAt) error {
+	const at = 510
+	var sig [2]byte
+	if _, err := f.ReadAt(sig[:], at); err != nil || sig != [2]byte{0x55, 0xaa} {
+		return fault.Field("imageRef", "the image %s has no partition table (MBR or GPT): it is no disk that could be booted", i.ID)
 	}
 	return nil
 }

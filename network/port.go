@@ -266,15 +266,23 @@ func (s *Service) Unbind(ctx context.Context, tx db.Tx, server string) error {
 	if _, err := tx.NewDelete().Model((*Port)(nil)).Where("device_id = ? AND made_by = ?", server, server).Exec(ctx); err != nil {
 		return fault.E(fault.Internal, "deleting the server's ports", err)
 	}
-	var rest []Port
-	if err := tx.NewSelect().Model(&rest).Where("device_id = ?", server).Scan(ctx); err != nil {
+	if err := s.Loosen(ctx, tx, server); err != nil {
+		return err
+	}
+	_, err := tx.NewUpdate().Model((*Port)(nil)).Set("device_id = ''").Set("device_owner = ''").Where("device_id = ?", server).Exec(ctx)
+	return err
+}
+
+// Loosen takes a server's ports off the NICs that they were bound to, in the caller's transaction: the NICs' MACs
+// go with the NICs.
+func (s *Service) Loosen(ctx context.Context, tx db.Tx, server string) error {
+	var ports []Port
+	if err := tx.NewSelect().Model(&ports).Where("device_id = ?", server).Scan(ctx); err != nil {
 		return fault.E(fault.Internal, "reading the server's ports", err)
 	}
-	for _, p := range rest {
-		// The NIC's MAC goes with the NIC.
-		_, err := tx.NewUpdate().Model((*Port)(nil)).Set("device_id = ''").Set("device_owner = ''").Set("mac = ?", randomMAC()).Where("id = ?", p.ID).Exec(ctx)
-		if err != nil {
-			return err
+	for _, p := range ports {
+		if _, err := tx.NewUpdate().Model((*Port)(nil)).Set("mac = ?", randomMAC()).Where("id = ?", p.ID).Exec(ctx); err != nil {
+			return fault.E(fault.Internal, "loosening the port "+p.ID, err)
 		}
 	}
 	return nil

@@ -55,6 +55,9 @@ func (s *Service) moveOn(ctx context.Context, tx db.Tx, srv *Server, n node.ID, 
 		}
 		failure = fmt.Sprintf("%s; no other node could be tried: %s", failure, fault.Message(err))
 	}
+	if err := s.networks.Loosen(ctx, tx, string(srv.ID)); err != nil {
+		return err
+	}
 	srv.State, srv.Fault, srv.FaultAt, srv.UpdatedAt = Failed, fmt.Sprintf("%d of %d nodes failed; the last: %s", len(srv.Tried), mostNodes, failure), bun.NullTime{Time: db.Now()}, db.Now()
 	_, err := tx.NewUpdate().Model(srv).Column("state", "fault", "fault_at", "node_id", "tried", "updated_at").WherePK().Exec(ctx)
 	return err

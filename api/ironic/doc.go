@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/hagane-cloud/hagane/agent/protocol"
 	"github.com/hagane-cloud/hagane/api"
 	"github.com/hagane-cloud/hagane/bmc"
 	"github.com/hagane-cloud/hagane/fault"
@@ -48,7 +49,7 @@ func nodeDoc(r *api.Request, n *node.Node, run workflow.Run) api.Object {
 	if len(n.Password) > 0 {
 		info[n.Driver+"_password"] = masked
 	}
-	props := map[string]any{"capabilities": "boot_mode:" + string(n.BootMode)}
+	props := ownProperties(n)
 	for k, v := range n.Properties {
 		if i, err := strconv.Atoi(v); err == nil {
 			props[k] = i
@@ -78,6 +79,15 @@ func nodeDoc(r *api.Request, n *node.Node, run workflow.Run) api.Object {
 		d[i+"_interface"] = v
 	}
 	return d
+}
+
+// ownProperties are the properties that we keep in fields of their own.
+func ownProperties(n *node.Node) map[string]any {
+	props := map[string]any{"capabilities": "boot_mode:" + string(n.BootMode), "zone": n.Zone}
+	if n.RootHint != (protocol.RootHint{}) {
+		props["root_device"] = n.RootHint
+	}
+	return props
 }
 
 // internal shows how far the run of a moving node is: what Ironic has no field for.

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/hagane-cloud/hagane/agent/protocol"
 	"github.com/hagane-cloud/hagane/api"
 	"github.com/hagane-cloud/hagane/bmc"
 	"github.com/hagane-cloud/hagane/fault"
@@ -173,7 +174,7 @@ func setInfo(n *node.Node, info map[string]any) *string {
 
 // setProperties takes properties over; capabilities hold the boot mode, and zone says where the node stands.
 func setProperties(n *node.Node, props map[string]any) error {
-	n.Properties = map[string]string{}
+	n.Properties, n.RootHint = map[string]string{}, protocol.RootHint{}
 	for k, v := range props {
 		switch k {
 		case "capabilities":
@@ -208,7 +209,7 @@ func (i *ironic) patchNode(w http.ResponseWriter, r *api.Request) error {
 	for k, v := range n.DriverInfo {
 		info[k] = v
 	}
-	props := map[string]any{"capabilities": "boot_mode:" + string(n.BootMode), "zone": n.Zone}
+	props := ownProperties(n)
 	for k, v := range n.Properties {
 		props[k] = v
 	}
