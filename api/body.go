@@ -127,3 +127,18 @@ func Redecode(doc any, v any) error {
 	}
 	return decode(bytes.NewReader(raw), v, true)
 }
+
+// Set overwrites dst with what a request gave, if it gave anything.
+func Set[T any](dst *T, given *T) {
+	if given != nil {
+		*dst = *given
+	}
+}
+
+// Gone answers 204 when err is nil; otherwise it passes err on.
+func Gone(w http.ResponseWriter, err error) error {
+	if err == nil {
+		w.WriteHeader(http.StatusNoContent)
+	}
+	return err
+}

@@ -149,5 +149,5 @@ func (e *ecl) keyPair(w http.ResponseWriter, r *api.Request) error {
 }
 
 func (e *ecl) deleteKeyPair(w http.ResponseWriter, r *api.Request) error {
-	return gone(w, e.servers.DeleteKeyPair(r.Context(), r.Caller.ProjectID(), r.PathValue("name")))
+	return api.Gone(w, e.servers.DeleteKeyPair(r.Context(), r.Caller.ProjectID(), r.PathValue("name")))
 }

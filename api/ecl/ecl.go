@@ -103,11 +103,4 @@ func links(r *api.Request, kind, id string) []api.Object {
 	return []api.Object{{"rel": "self", "href": base}, {"rel": "bookmark", "href": base}}
 }
 
-func gone(w http.ResponseWriter, err error) error {
-	if err == nil {
-		w.WriteHeader(http.StatusNoContent)
-	}
-	return err
-}
-
 func stamp(t time.Time) any { return api.Time(t) }

@@ -82,5 +82,5 @@ func (e *ecl) dropMetadatum(w http.ResponseWriter, r *api.Request) error {
 	if err == nil && !found {
 		err = fault.Errorf(fault.NotFound, "no metadata %q", key)
 	}
-	return gone(w, err)
+	return api.Gone(w, err)
 }

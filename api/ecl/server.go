@@ -219,7 +219,7 @@ func (e *ecl) renameServer(w http.ResponseWriter, r *api.Request) error {
 }
 
 func (e *ecl) deleteServer(w http.ResponseWriter, r *api.Request) error {
-	return gone(w, e.servers.Delete(r.Context(), r.Caller.ProjectID(), server.ID(r.PathValue("id"))))
+	return api.Gone(w, e.servers.Delete(r.Context(), r.Caller.ProjectID(), server.ID(r.PathValue("id"))))
 }
 
 func (e *ecl) listNICs(w http.ResponseWriter, r *api.Request) error {

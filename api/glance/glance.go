@@ -212,14 +212,7 @@ func (g *glance) delete(w http.ResponseWriter, r *api.Request) error {
 	if err != nil {
 		return err
 	}
-	return gone(w, g.Delete(r.Context(), i))
-}
-
-func gone(w http.ResponseWriter, err error) error {
-	if err == nil {
-		w.WriteHeader(http.StatusNoContent)
-	}
-	return err
+	return api.Gone(w, g.Delete(r.Context(), i))
 }
 
 func (g *glance) upload(w http.ResponseWriter, r *api.Request) error {
@@ -230,7 +223,7 @@ func (g *glance) upload(w http.ResponseWriter, r *api.Request) error {
 	if ct := r.Header.Get("Content-Type"); ct != "" && !strings.HasPrefix(ct, "application/octet-stream") {
 		return fault.Errorf(fault.Invalid, "the data must be sent as application/octet-stream, not %s", ct)
 	}
-	return gone(w, g.Upload(r.Context(), i, r.Body))
+	return api.Gone(w, g.Upload(r.Context(), i, r.Body))
 }
 
 func (g *glance) download(w http.ResponseWriter, r *api.Request) error {
@@ -277,7 +270,7 @@ func (g *glance) retag(w http.ResponseWriter, r *api.Request, how func(tags []st
 	}
 	i.Tags = how(i.Tags, r.PathValue("tag"))
 	_, err = g.Update(r.Context(), i)
-	return gone(w, err)
+	return api.Gone(w, err)
 }
 
 // schema is what glance's own client reads before anything else; other properties are strings.

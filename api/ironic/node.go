@@ -129,9 +129,9 @@ func (i *ironic) createNode(w http.ResponseWriter, r *api.Request) error {
 		return err
 	}
 	n := node.Node{ID: node.ID(strings.ToLower(b.UUID)), Driver: ours(b.Driver), Extra: b.Extra}
-	set(&n.Name, b.Name)
-	set(&n.ResourceClass, b.ResourceClass)
-	set(&n.Description, b.Description)
+	api.Set(&n.Name, b.Name)
+	api.Set(&n.ResourceClass, b.ResourceClass)
+	api.Set(&n.Description, b.Description)
 	password := setInfo(&n, b.DriverInfo)
 	if err := setProperties(&n, b.Properties); err != nil {
 		return err
@@ -140,20 +140,13 @@ func (i *ironic) createNode(w http.ResponseWriter, r *api.Request) error {
 		return fault.Field("driver", "driver is missing")
 	}
 	p := ""
-	set(&p, password)
+	api.Set(&p, password)
 	n, err := i.Create(r.Context(), n, p)
 	if err != nil {
 		return err
 	}
 	w.Header().Set("Location", api.BaseURL(r.Request)+Prefix+"/v1/nodes/"+string(n.ID))
 	return i.showNode(w, r, http.StatusCreated, &n)
-}
-
-// set overwrites dst with what a request gave.
-func set[T any](dst *T, v *T) {
-	if v != nil {
-		*dst = *v
-	}
 }
 
 // setInfo takes driver_info over and returns the password in it, if it was given and is not the mask that we show.
@@ -220,9 +213,9 @@ func (i *ironic) patchNode(w http.ResponseWriter, r *api.Request) error {
 		return err
 	}
 	n.Driver, n.Extra, n.Name, n.Description = ours(b.Driver), b.Extra, "", ""
-	set(&n.Name, b.Name)
-	set(&n.ResourceClass, b.ResourceClass)
-	set(&n.Description, b.Description)
+	api.Set(&n.Name, b.Name)
+	api.Set(&n.ResourceClass, b.ResourceClass)
+	api.Set(&n.Description, b.Description)
 	password := setInfo(n, b.DriverInfo)
 	if err := setProperties(n, b.Properties); err != nil {
 		return err

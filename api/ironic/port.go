@@ -24,8 +24,8 @@ type portBody struct {
 
 func (b portBody) apply(p *node.Port) {
 	p.MAC, p.Link, p.Extra = b.Address, b.Link, b.Extra
-	set(&p.PXE, b.PXE)
-	set(&p.Plane, b.Plane)
+	api.Set(&p.PXE, b.PXE)
+	api.Set(&p.Plane, b.Plane)
 }
 
 func (i *ironic) createPort(w http.ResponseWriter, r *api.Request) error {

@@ -94,5 +94,5 @@ func (k *keystone) deleteAppCredential(w http.ResponseWriter, r *api.Request) er
 	if err := mine(r, r.PathValue("user")); err != nil {
 		return err
 	}
-	return gone(w, k.DeleteAppCredential(r.Context(), r.PathValue("user"), r.PathValue("id")))
+	return api.Gone(w, k.DeleteAppCredential(r.Context(), r.PathValue("user"), r.PathValue("id")))
 }

@@ -93,17 +93,10 @@ func (b projectBody) apply(p *identity.Project) error {
 	if b.Project.IsDomain || (b.Project.DomainID != "" && b.Project.DomainID != identity.DomainID) {
 		return fault.Field("project.domain_id", "there is one domain, %q", identity.DomainID)
 	}
-	set(&p.Name, b.Project.Name)
-	set(&p.Description, b.Project.Description)
-	set(&p.Enabled, b.Project.Enabled)
+	api.Set(&p.Name, b.Project.Name)
+	api.Set(&p.Description, b.Project.Description)
+	api.Set(&p.Enabled, b.Project.Enabled)
 	return nil
-}
-
-// set overwrites dst with what a request gave.
-func set[T any](dst *T, v *T) {
-	if v != nil {
-		*dst = *v
-	}
 }
 
 func (k *keystone) createProject(w http.ResponseWriter, r *api.Request) error {
@@ -153,14 +146,7 @@ func (k *keystone) updateProject(w http.ResponseWriter, r *api.Request) error {
 }
 
 func (k *keystone) deleteProject(w http.ResponseWriter, r *api.Request) error {
-	return gone(w, k.DeleteProject(r.Context(), r.PathValue("id")))
-}
-
-func gone(w http.ResponseWriter, err error) error {
-	if err == nil {
-		w.WriteHeader(http.StatusNoContent)
-	}
-	return err
+	return api.Gone(w, k.DeleteProject(r.Context(), r.PathValue("id")))
 }
 
 func (k *keystone) users(w http.ResponseWriter, r *api.Request) error {
@@ -188,11 +174,11 @@ func (b userBody) apply(u *identity.User) error {
 	if b.User.DomainID != "" && b.User.DomainID != identity.DomainID {
 		return fault.Field("user.domain_id", "there is one domain, %q", identity.DomainID)
 	}
-	set(&u.Name, b.User.Name)
-	set(&u.Email, b.User.Email)
-	set(&u.Description, b.User.Description)
-	set(&u.Enabled, b.User.Enabled)
-	set(&u.DefaultProjectID, b.User.DefaultProjectID)
+	api.Set(&u.Name, b.User.Name)
+	api.Set(&u.Email, b.User.Email)
+	api.Set(&u.Description, b.User.Description)
+	api.Set(&u.Enabled, b.User.Enabled)
+	api.Set(&u.DefaultProjectID, b.User.DefaultProjectID)
 	return nil
 }
 
@@ -206,7 +192,7 @@ func (k *keystone) createUser(w http.ResponseWriter, r *api.Request) error {
 		return err
 	}
 	password := ""
-	set(&password, b.User.Password)
+	api.Set(&password, b.User.Password)
 	u, err := k.CreateUser(r.Context(), u, password)
 	if err != nil {
 		return err
@@ -244,7 +230,7 @@ func (k *keystone) updateUser(w http.ResponseWriter, r *api.Request) error {
 }
 
 func (k *keystone) deleteUser(w http.ResponseWriter, r *api.Request) error {
-	return gone(w, k.DeleteUser(r.Context(), r.PathValue("id")))
+	return api.Gone(w, k.DeleteUser(r.Context(), r.PathValue("id")))
 }
 
 // changePassword needs no token, as in Keystone: the old password proves more.
@@ -258,5 +244,5 @@ func (k *keystone) changePassword(w http.ResponseWriter, r *api.Request) error {
 	if err := api.Decode(w, r, &b); err != nil {
 		return err
 	}
-	return gone(w, k.ChangePassword(r.Context(), r.PathValue("id"), b.User.OriginalPassword, b.User.Password))
+	return api.Gone(w, k.ChangePassword(r.Context(), r.PathValue("id"), b.User.OriginalPassword, b.User.Password))
 }

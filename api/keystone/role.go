@@ -57,7 +57,7 @@ func (k *keystone) grant(w http.ResponseWriter, r *api.Request) error {
 	if err != nil {
 		return err
 	}
-	return gone(w, k.Grant(r.Context(), g))
+	return api.Gone(w, k.Grant(r.Context(), g))
 }
 
 func (k *keystone) ungrant(w http.ResponseWriter, r *api.Request) error {
@@ -65,7 +65,7 @@ func (k *keystone) ungrant(w http.ResponseWriter, r *api.Request) error {
 	if err != nil {
 		return err
 	}
-	return gone(w, k.Ungrant(r.Context(), g))
+	return api.Gone(w, k.Ungrant(r.Context(), g))
 }
 
 func (k *keystone) checkGrant(w http.ResponseWriter, r *api.Request) error {
@@ -79,7 +79,7 @@ func (k *keystone) checkGrant(w http.ResponseWriter, r *api.Request) error {
 	}
 	for _, have := range gs {
 		if have.Role == g.Role {
-			return gone(w, nil)
+			return api.Gone(w, nil)
 		}
 	}
 	return fault.Errorf(fault.NotFound, "the user does not have that role there")

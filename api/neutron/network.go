@@ -62,11 +62,11 @@ func (b networkBody) apply(r *api.Request, nw *network.Network) error {
 	if b.Network.Shared != nil && *b.Network.Shared && !r.Caller.Operator() {
 		return fault.Errorf(fault.Denied, "only an operator may share a network")
 	}
-	set(&nw.Name, b.Network.Name)
-	set(&nw.Description, b.Network.Description)
-	set(&nw.AdminUp, b.Network.AdminUp)
-	set(&nw.Shared, b.Network.Shared)
-	set(&nw.Tags, b.Network.Tags)
+	api.Set(&nw.Name, b.Network.Name)
+	api.Set(&nw.Description, b.Network.Description)
+	api.Set(&nw.AdminUp, b.Network.AdminUp)
+	api.Set(&nw.Shared, b.Network.Shared)
+	api.Set(&nw.Tags, b.Network.Tags)
 	return nil
 }
 
@@ -83,8 +83,8 @@ func (n *neutron) createNetwork(w http.ResponseWriter, r *api.Request) error {
 	if err := b.apply(r, &nw); err != nil {
 		return err
 	}
-	set(&nw.Plane, b.Network.Plane)
-	set(&nw.MTU, b.Network.MTU)
+	api.Set(&nw.Plane, b.Network.Plane)
+	api.Set(&nw.MTU, b.Network.MTU)
 	if nw, err = n.CreateNetwork(r.Context(), nw); err != nil {
 		return err
 	}
@@ -132,5 +132,5 @@ func (n *neutron) updateNetwork(w http.ResponseWriter, r *api.Request) error {
 }
 
 func (n *neutron) deleteNetwork(w http.ResponseWriter, r *api.Request) error {
-	return gone(w, n.DeleteNetwork(r.Context(), owner(r), r.PathValue("id")))
+	return api.Gone(w, n.DeleteNetwork(r.Context(), owner(r), r.PathValue("id")))
 }

@@ -200,17 +200,3 @@ func tags(t map[string]string) any {
 	}
 	return t
 }
-
-// set overwrites dst with what a request gave.
-func set[T any](dst *T, v *T) {
-	if v != nil {
-		*dst = *v
-	}
-}
-
-func gone(w http.ResponseWriter, err error) error {
-	if err == nil {
-		w.WriteHeader(http.StatusNoContent)
-	}
-	return err
-}

@@ -69,13 +69,13 @@ func (b portBody) apply(p *network.Port) error {
 	if given(b.Port.Segmentation) || given(b.Port.SegType) {
 		return fault.Field("segmentation_id", "tagged ports are not served yet")
 	}
-	set(&p.Name, b.Port.Name)
-	set(&p.Description, b.Port.Description)
-	set(&p.AdminUp, b.Port.AdminUp)
-	set(&p.DeviceID, b.Port.DeviceID)
-	set(&p.DeviceOwner, b.Port.DeviceOwner)
-	set(&p.Pairs, b.Port.Pairs)
-	set(&p.Tags, b.Port.Tags)
+	api.Set(&p.Name, b.Port.Name)
+	api.Set(&p.Description, b.Port.Description)
+	api.Set(&p.AdminUp, b.Port.AdminUp)
+	api.Set(&p.DeviceID, b.Port.DeviceID)
+	api.Set(&p.DeviceOwner, b.Port.DeviceOwner)
+	api.Set(&p.Pairs, b.Port.Pairs)
+	api.Set(&p.Tags, b.Port.Tags)
 	return nil
 }
 
@@ -92,7 +92,7 @@ func (n *neutron) createPort(w http.ResponseWriter, r *api.Request) error {
 	if err := b.apply(&p); err != nil {
 		return err
 	}
-	set(&p.FixedIPs, b.Port.FixedIPs)
+	api.Set(&p.FixedIPs, b.Port.FixedIPs)
 	if p, err = n.CreatePort(r.Context(), owner(r), p); err != nil {
 		return err
 	}
@@ -127,7 +127,7 @@ func (n *neutron) updatePort(w http.ResponseWriter, r *api.Request) error {
 		return fault.Errorf(fault.Conflict, "the port is in use by a server; delete that first")
 	}
 	var fixed []network.FixedIP
-	set(&fixed, b.Port.FixedIPs)
+	api.Set(&fixed, b.Port.FixedIPs)
 	if p, err = n.UpdatePort(r.Context(), p, fixed); err != nil {
 		return err
 	}
@@ -135,5 +135,5 @@ func (n *neutron) updatePort(w http.ResponseWriter, r *api.Request) error {
 }
 
 func (n *neutron) deletePort(w http.ResponseWriter, r *api.Request) error {
-	return gone(w, n.DeletePort(r.Context(), owner(r), r.PathValue("id")))
+	return api.Gone(w, n.DeletePort(r.Context(), owner(r), r.PathValue("id")))
 }

@@ -75,14 +75,14 @@ func (b subnetBody) gateway() (*string, error) {
 }
 
 func (b subnetBody) apply(s *network.Subnet) {
-	set(&s.Name, b.Subnet.Name)
-	set(&s.Description, b.Subnet.Description)
-	set(&s.DHCP, b.Subnet.DHCP)
-	set(&s.Pools, b.Subnet.Pools)
-	set(&s.DNS, b.Subnet.DNS)
-	set(&s.NTP, b.Subnet.NTP)
-	set(&s.Routes, b.Subnet.Routes)
-	set(&s.Tags, b.Subnet.Tags)
+	api.Set(&s.Name, b.Subnet.Name)
+	api.Set(&s.Description, b.Subnet.Description)
+	api.Set(&s.DHCP, b.Subnet.DHCP)
+	api.Set(&s.Pools, b.Subnet.Pools)
+	api.Set(&s.DNS, b.Subnet.DNS)
+	api.Set(&s.NTP, b.Subnet.NTP)
+	api.Set(&s.Routes, b.Subnet.Routes)
+	api.Set(&s.Tags, b.Subnet.Tags)
 }
 
 func (n *neutron) createSubnet(w http.ResponseWriter, r *api.Request) error {
@@ -133,7 +133,7 @@ func (n *neutron) updateSubnet(w http.ResponseWriter, r *api.Request) error {
 	if err != nil {
 		return err
 	}
-	set(&s.Gateway, gateway)
+	api.Set(&s.Gateway, gateway)
 	if s, err = n.UpdateSubnet(r.Context(), s); err != nil {
 		return err
 	}
@@ -141,5 +141,5 @@ func (n *neutron) updateSubnet(w http.ResponseWriter, r *api.Request) error {
 }
 
 func (n *neutron) deleteSubnet(w http.ResponseWriter, r *api.Request) error {
-	return gone(w, n.DeleteSubnet(r.Context(), owner(r), r.PathValue("id")))
+	return api.Gone(w, n.DeleteSubnet(r.Context(), owner(r), r.PathValue("id")))
 }
