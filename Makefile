@@ -18,7 +18,8 @@ ifneq ($(MACHINE),sim)
 endif
 	bin/hagane demo --machine $(MACHINE) --os $(OS) $(if $(KEEP),--keep)
 
-prepared: build packages ## what tests with emulated machines boot
+prepared: build ## what tests with emulated machines boot
+	@scripts/packages test
 	bin/hagane ramdisk build --kernel cloud --out $(CACHE)/ramdisk-cloud
 	bin/hagane image build tiny --out $(CACHE)/image-tiny
 
