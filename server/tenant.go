@@ -34,16 +34,26 @@ func (s *Service) Deployed(ctx context.Context, tx db.Tx, owner string, n node.I
 	return s.moveOn(ctx, tx, srv, n, failure)
 }
 
-// moveOn holds a node that failed, with the evidence, gives it back, and tries another one.
+// moveOn gives a node that failed back and tries another one. The node is held, with the evidence, unless the image
+// is to blame: then no node would do, and none is at fault.
 func (s *Service) moveOn(ctx context.Context, tx db.Tx, srv *Server, n node.ID, failure string) error {
-	hold := node.Hold{Category: "fault", By: "hagane", Reason: fmt.Sprintf("failed to deploy the server %s: %s", srv.ID, failure)}
-	if err := s.nodes.PutHold(ctx, tx, n, hold); err != nil {
+	lost, err := s.imageTrouble(ctx, tx, srv)
+	if err != nil {
 		return err
+	}
+	if lost == nil {
+		hold := node.Hold{Category: "fault", By: "hagane", Reason: fmt.Sprintf("failed to deploy the server %s: %s", srv.ID, failure)}
+		if err := s.nodes.PutHold(ctx, tx, n, hold); err != nil {
+			return err
+		}
 	}
 	if err := s.nodes.Undeploy(ctx, tx, n); err != nil {
 		return err
 	}
 	srv.Tried, srv.NodeID = append(srv.Tried, n), ""
+	if lost != nil {
+		return s.fail(ctx, tx, srv, fault.Message(lost))
+	}
 	if len(srv.Tried) < mostNodes {
 		err := s.rebuild(ctx, tx, srv)
 		if err == nil {
@@ -55,10 +65,27 @@ func (s *Service) moveOn(ctx context.Context, tx db.Tx, srv *Server, n node.ID, 
 		}
 		failure = fmt.Sprintf("%s; no other node could be tried: %s", failure, fault.Message(err))
 	}
+	return s.fail(ctx, tx, srv, fmt.Sprintf("%d of %d nodes failed; the last: %s", len(srv.Tried), mostNodes, failure))
+}
+
+// imageTrouble says why a server's image can not be deployed any more; nil if it can.
+func (s *Service) imageTrouble(ctx context.Context, tx db.Tx, srv *Server) (trouble, err error) {
+	img, err := s.images.GetTx(ctx, tx, srv.ImageID)
+	if fault.Is(err, fault.NotFound) {
+		return err, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.images.Usable(img), nil
+}
+
+// fail puts a server in error. Its ports let go of the NICs that they had.
+func (s *Service) fail(ctx context.Context, tx db.Tx, srv *Server, why string) error {
 	if err := s.networks.Loosen(ctx, tx, string(srv.ID)); err != nil {
 		return err
 	}
-	srv.State, srv.Fault, srv.FaultAt, srv.UpdatedAt = Failed, fmt.Sprintf("%d of %d nodes failed; the last: %s", len(srv.Tried), mostNodes, failure), bun.NullTime{Time: db.Now()}, db.Now()
+	srv.State, srv.Fault, srv.FaultAt, srv.UpdatedAt = Failed, why, bun.NullTime{Time: db.Now()}, db.Now()
 	_, err := tx.NewUpdate().Model(srv).Column("state", "fault", "fault_at", "node_id", "tried", "updated_at").WherePK().Exec(ctx)
 	return err
 }
@@ -78,9 +105,6 @@ func (s *Service) rebuild(ctx context.Context, tx db.Tx, srv *Server) error {
 	}
 	img, err := s.images.GetTx(ctx, tx, srv.ImageID)
 	if err != nil {
-		return err
-	}
-	if err := s.images.Usable(img); err != nil {
 		return err
 	}
 	return s.build(ctx, tx, srv, f, img, p)

@@ -195,6 +195,27 @@ func TestLostImage(t *testing.T) {
 	}
 }
 
+// TestImageLostDuringDeployment takes the image's data away between the request and the write.
+func TestImageLostDuringDeployment(t *testing.T) {
+	c := startCloud(t, "")
+	name := c.runLab(1).Nodes[0].Name
+	id := c.node(name).UUID
+	c.ready(id, "manage", "inspect", "provide")
+	tenant := c.tenant("tenant")
+	g := c.ground(tenant)
+	s := must[serverDoc](c, tenant, "POST", "baremetal-server", "/servers", g.body("s"))
+	loseImages(t, c.data)
+	got := c.serverUntil(tenant, s.Server.ID, "ERROR")
+	if !strings.Contains(got.Server.Fault.Message, "are lost") {
+		t.Errorf("the fault is %q, want words about the lost image", got.Server.Fault.Message)
+	}
+	if d := c.nodeUntil(id, "available"); d.Maintenance {
+		t.Errorf("the node is held for the image's fault: %s", d.Reason)
+	}
+	must[any](c, tenant, "DELETE", "baremetal-server", "/servers/"+s.Server.ID, nil)
+	c.serverUntil(tenant, s.Server.ID, "")
+}
+
 // TestRolesApart runs API, conductor and DHCP agent as processes of their own would, on one PostgreSQL.
 func TestRolesApart(t *testing.T) {
 	dsn := dbtest.PostgresURL(t)
