@@ -3,6 +3,7 @@ package main
 import (
 	"log/slog"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -18,6 +19,9 @@ func labCommand() *cobra.Command {
 				if err := standInRamdisk(o.DataDir); err != nil {
 					return err
 				}
+			}
+			if o.Machine == lab.QEMU && standsIn(o.DataDir) {
+				o.Log.Warn("the data folder holds a stand-in for the ramdisk, which emulated machines can not boot; replace it with: hagane ramdisk build --kernel cloud --out " + filepath.Join(o.DataDir, "boot"))
 			}
 			return lab.Run(cmd.Context(), o)
 		}}

@@ -30,3 +30,9 @@ func standInRamdisk(data string) error {
 	}
 	return nil
 }
+
+// standsIn reports whether a cloud's data folder has a stand-in where its ramdisk belongs: real machines can not boot it.
+func standsIn(data string) bool {
+	raw, err := os.ReadFile(filepath.Join(data, "boot", "vmlinuz"))
+	return err == nil && string(raw) == standIn
+}
