@@ -20,10 +20,8 @@ import (
 
 // Options say how a conductor works.
 type Options struct {
-	ID      workflow.Holder // unique to this process start
-	Workers int             // runs ticked at the same time
-	Poll    time.Duration   // how often an SQLite queue is asked for due jobs
-	Roles   string          // of the process, for people
+	ID    workflow.Holder // unique to this process start
+	Roles string          // of the process, for people
 	// Alone says that no other process uses the database: leases left by a dead predecessor end at once.
 	Alone bool
 	Log   *slog.Logger

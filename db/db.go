@@ -30,7 +30,6 @@ type DB struct {
 	write *bun.DB
 	read  *bun.DB
 	pool  *pgxpool.Pool // nil on SQLite
-	url   string
 }
 
 // Tx is a transaction. Its embedded bun.Tx runs queries; SQLTx and PgxTx are for the job queue only.
@@ -95,7 +94,7 @@ func openPostgres(ctx context.Context, dsn string) (*DB, error) {
 		return nil, err
 	}
 	b := bun.NewDB(stdlib.OpenDBFromPool(pool), pgdialect.New())
-	return &DB{write: b, read: b, pool: pool, url: dsn}, nil
+	return &DB{write: b, read: b, pool: pool}, nil
 }
 
 // sqliteReaders bounds the read-only pool: enough for the API, few enough to keep page caches small.
@@ -135,7 +134,7 @@ func openSQLite(dsn string) (*DB, error) {
 	}
 	r.SetMaxOpenConns(sqliteReaders)
 	r.SetMaxIdleConns(sqliteReaders)
-	return &DB{write: bun.NewDB(w, sqlitedialect.New()), read: bun.NewDB(r, sqlitedialect.New()), url: dsn}, nil
+	return &DB{write: bun.NewDB(w, sqlitedialect.New()), read: bun.NewDB(r, sqlitedialect.New())}, nil
 }
 
 // Postgres reports whether the engine is PostgreSQL.

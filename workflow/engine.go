@@ -3,7 +3,6 @@ package workflow
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -209,13 +208,4 @@ func (e *Engine) resume(ctx context.Context, tx Tx, run *Run) error {
 	_, err = tx.NewUpdate().Model((*Run)(nil)).Set("phase = ?", Queued).Set("job_id = ?", job).Set("wake_at = ?", now).
 		Set("nudges = nudges + 1").Where("id = ?", run.ID).Exec(ctx)
 	return err
-}
-
-// Within returns the time limit of the named workflow.
-func (e *Engine) Within(workflow string) (time.Duration, error) {
-	def, ok := e.defs[workflow]
-	if !ok {
-		return 0, fmt.Errorf("no workflow %q", workflow)
-	}
-	return def.within(), nil
 }

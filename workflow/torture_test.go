@@ -246,6 +246,57 @@ func TestAbortAtEveryStep(t *testing.T) {
 	})
 }
 
+// TestHold holds a run while a step waits: the step is not taken up again before the release.
+func TestHold(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		r := newRig(t, d)
+		waits := make(chan struct{}, 1)
+		looks := 0
+		r.spoil = func(call string) error {
+			if call != "do b" {
+				return nil
+			}
+			if looks++; looks > 1 {
+				return nil
+			}
+			waits <- struct{}{}
+			return workflow.Waiting("an event")
+		}
+		r.start(t)
+		<-waits
+		tx := func(fn func(ctx context.Context, tx db.Tx) error) {
+			t.Helper()
+			if err := d.Tx(t.Context(), fn); err != nil {
+				t.Fatal(err)
+			}
+		}
+		tx(func(ctx context.Context, tx db.Tx) error { return r.engine.Hold(ctx, tx, "subject", "by the test") })
+		tx(func(ctx context.Context, tx db.Tx) error { return r.engine.Nudge(ctx, tx, "subject") })
+		deadline := time.After(30 * time.Second)
+		for {
+			live, err := r.engine.Live(t.Context(), d.Read(), "subject")
+			if err != nil || live == nil {
+				t.Fatalf("the held run is %+v, %v", live, err)
+			}
+			if live.Phase == workflow.Held {
+				if live.Reason != "by the test" {
+					t.Errorf("the run is held for %q", live.Reason)
+				}
+				break
+			}
+			select {
+			case <-deadline:
+				t.Fatalf("the run is %s, want held", live.Phase)
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+		tx(func(ctx context.Context, tx db.Tx) error { return r.engine.Release(ctx, tx, "subject") })
+		if run := r.end(t); run.Phase != workflow.Done || looks != 2 {
+			t.Errorf("the released run is %s after %d looks", run.Phase, looks)
+		}
+	})
+}
+
 // TestUndoGivesUp lets an undo fail for good: the others are carried out and the run says what was not given back.
 func TestUndoGivesUp(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {

@@ -95,7 +95,7 @@ func (e *ecl) listImages(w http.ResponseWriter, r *api.Request) error {
 		if metadata == nil {
 			metadata = map[string]string{}
 		}
-		docs = append(docs, api.Object{"id": i.ID, "name": i.Name, "status": "ACTIVE", "created": stamp(i.CreatedAt), "updated": stamp(i.UpdatedAt), "minDisk": i.MinDisk,
+		docs = append(docs, api.Object{"id": i.ID, "name": i.Name, "status": "ACTIVE", "created": api.Time(i.CreatedAt), "updated": api.Time(i.UpdatedAt), "minDisk": i.MinDisk,
 			"minRam": i.MinRAM, "progress": 100, "metadata": metadata, "OS-EXT-IMG-SIZE:size": i.Size, "links": links(r, "images", i.ID)})
 	}
 	return api.JSON(w, http.StatusOK, api.Object{"images": docs})

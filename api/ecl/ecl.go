@@ -4,7 +4,6 @@ package ecl
 
 import (
 	"net/http"
-	"time"
 
 	"github.com/hagane-cloud/hagane/api"
 	"github.com/hagane-cloud/hagane/fault"
@@ -102,5 +101,3 @@ func links(r *api.Request, kind, id string) []api.Object {
 	base := api.BaseURL(r.Request) + Prefix + "/v2/" + r.Caller.ProjectID() + "/" + kind + "/" + id
 	return []api.Object{{"rel": "self", "href": base}, {"rel": "bookmark", "href": base}}
 }
-
-func stamp(t time.Time) any { return api.Time(t) }

@@ -96,7 +96,7 @@ func (s shown) doc(r *api.Request) api.Object {
 		metadata = map[string]string{}
 	}
 	d := api.Object{"id": s.ID, "name": s.Name, "tenant_id": s.ProjectID, "project_id": s.ProjectID, "user_id": s.UserID,
-		"created": stamp(s.CreatedAt), "updated": stamp(s.UpdatedAt), "status": s.vmState(), "progress": progress, "hostId": string(s.NodeID),
+		"created": api.Time(s.CreatedAt), "updated": api.Time(s.UpdatedAt), "status": s.vmState(), "progress": progress, "hostId": string(s.NodeID),
 		"OS-EXT-STS:power_state": s.powerState(), "OS-EXT-STS:task_state": s.taskState(), "OS-EXT-STS:vm_state": s.vmState(),
 		"OS-EXT-AZ:availability_zone": zone, "metadata": metadata, "key_name": s.KeyName, "links": links(r, "servers", string(s.ID)),
 		"image":       api.Object{"id": s.ImageID, "links": links(r, "images", s.ImageID)},
@@ -105,7 +105,7 @@ func (s shown) doc(r *api.Request) api.Object {
 		"nic_physical_ports": s.nicDocs(), "managed_by_service": nil, "managed_service_resource_id": nil,
 		"chassis-status": api.Object{"chassis-power": true, "power-supply": true, "cpu": true, "memory": true, "fan": true, "disk": 0, "nic": true, "system-board": true, "etc": true}}
 	if s.Fault != "" {
-		d["fault"] = api.Object{"code": http.StatusInternalServerError, "message": s.Fault, "created": stamp(s.FaultAt.Time)}
+		d["fault"] = api.Object{"code": http.StatusInternalServerError, "message": s.Fault, "created": api.Time(s.FaultAt.Time)}
 	}
 	return d
 }

@@ -9,6 +9,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/hagane-cloud/hagane/client"
 	"github.com/hagane-cloud/hagane/fault"
 )
 
@@ -43,14 +44,14 @@ func writeAccess(data, base, region, password string) error {
 	a := cloudAccess{AuthType: "password", RegionName: region, APIVersion: "3", Auth: cloudAuth{AuthURL: base + "/identity/v3", Username: "admin", Password: password,
 		ProjectName: "admin", UserDomainName: "Default", ProjectDomainName: "Default"}}
 	if password == "" {
-		old, err := readAccess(data)
-		if errors.Is(err, os.ErrNotExist) {
+		old, err := client.ReadAccess(data, cloudName)
+		if fault.Is(err, fault.Unavailable) {
 			return nil // the operator keeps the password elsewhere
 		}
 		if err != nil {
 			return err
 		}
-		a.Auth.Password = old.Auth.Password
+		a.Auth.Password = old.Password
 	}
 	raw, err := yaml.Marshal(cloudsFile{Clouds: map[string]cloudAccess{cloudName: a}})
 	if err != nil {
@@ -72,23 +73,6 @@ func replace(path string, raw []byte) error {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
 	return os.Rename(f.Name(), path)
-}
-
-// readAccess reads how to reach the cloud whose data folder this is.
-func readAccess(data string) (cloudAccess, error) {
-	raw, err := os.ReadFile(filepath.Join(data, "clouds.yaml"))
-	if err != nil {
-		return cloudAccess{}, fault.E(fault.NotFound, "reading how to reach the cloud; is hagane serve --data "+data+" running?", err)
-	}
-	var f cloudsFile
-	if err := yaml.Unmarshal(raw, &f); err != nil {
-		return cloudAccess{}, fault.E(fault.Invalid, "reading clouds.yaml", err)
-	}
-	a, ok := f.Clouds[cloudName]
-	if !ok {
-		return a, fault.Errorf(fault.Invalid, "clouds.yaml in %s has no cloud named %s", data, cloudName)
-	}
-	return a, nil
 }
 
 // lockData keeps other processes off the data folder.

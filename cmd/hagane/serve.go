@@ -168,7 +168,7 @@ func wire(o serveOptions, d *db.DB, log *slog.Logger) (*cloud, error) {
 	c.nodes = node.NewService(node.Options{DB: d, Engine: c.engine, Box: box, Network: c.networks, Open: newBMCs().open, AgentAPI: agentAPI, Log: log})
 	c.servers = server.NewService(d, box, c.nodes, c.images, c.networks, log)
 	id := workflow.Holder(uuid.NewString())
-	c.conductor = conductor.New(d, c.engine, conductor.Options{ID: id, Workers: o.workers, Roles: strings.Join(o.roles, ","), Alone: !d.Postgres(), Log: log})
+	c.conductor = conductor.New(d, c.engine, conductor.Options{ID: id, Roles: strings.Join(o.roles, ","), Alone: !d.Postgres(), Log: log})
 	c.conductor.Every("watch the power", time.Second, func(ctx context.Context) error { return c.nodes.Watch(ctx, id) })
 	c.conductor.Every("close idle BMC sessions", 30*time.Second, func(ctx context.Context) error { return c.nodes.CloseIdle(ctx, time.Minute) })
 	c.conductor.Every("drop expired tokens", 10*time.Minute, c.identity.Expire)
