@@ -9,6 +9,9 @@ package bmc
 import (
 	"context"
 	"time"
+
+	"github.com/hagane-cloud/hagane/bmc/profile"
+	"github.com/hagane-cloud/hagane/bmc/record"
 )
 
 // Power is the power state of a server as its BMC tells it.
@@ -76,32 +79,49 @@ type Sensor struct {
 	Health string   // ok, warning, critical, unknown
 }
 
-// Driver operates one server through its BMC. Every method returns faults of package fault:
-// Unavailable when the BMC did not answer, is busy or out of sessions (worth another try), Denied when it refuses
-// the credentials, Invalid when it can not do what is asked. Methods are safe to call twice and
-// look before they act. A driver is used by one goroutine at a time.
+// Driver operates one server through its BMC: what every protocol can do. What only some BMCs can do are
+// capabilities, each an interface of its own (capability.go) that a driver may implement as well; As
+// asks for one.
+//
+// Methods return faults of package fault with a Failure in their chain (failure.go). They are safe to
+// call twice and look before they act. A driver is used by one goroutine at a time.
 type Driver interface {
 	// Identify reads what the server is. It is the cheapest proof that address and credentials are right.
 	Identify(ctx context.Context) (Identity, error)
+	PowerControl
+	BootControl
+	SensorReader
+	// Close ends the session at the BMC.
+	Close(ctx context.Context) error
+}
+
+// PowerControl reads and changes a server's power.
+type PowerControl interface {
 	// Power reads the power state.
 	Power(ctx context.Context) (Power, error)
 	// SetPower carries out an action and returns when the BMC has accepted it; it does not wait for the
 	// state to be reached. It does nothing when the server already is in the state asked for.
 	SetPower(ctx context.Context, a Action) error
+}
+
+// BootControl reads and changes what a server boots from.
+type BootControl interface {
 	// Boot reads the override in force.
 	Boot(ctx context.Context) (Boot, error)
 	// SetBoot sets the override and reads it back.
 	SetBoot(ctx context.Context, b Boot) error
+}
+
+// SensorReader reads sensors.
+type SensorReader interface {
 	// Sensors reads all sensors.
 	Sensors(ctx context.Context) ([]Sensor, error)
-	// Close ends the session at the BMC.
-	Close(ctx context.Context) error
 }
 
 // Access is how to reach a BMC.
 type Access struct {
-	Driver   string // redfish, ipmi, fake
-	Address  string // redfish: URL (https://host:port); ipmi: host or host:port (623 by default)
+	Driver   string // redfish, ipmi, ribcl, wsman, scci, fake
+	Address  string // redfish, ribcl, wsman, scci: URL (https://host:port); ipmi: host or host:port (623 by default)
 	Username string
 	Password string
 	// Insecure accepts any certificate of the BMC. Without it the certificate must verify against the system's roots or CA.
@@ -109,6 +129,17 @@ type Access struct {
 	CA       string        // PEM; additional roots
 	System   string        // redfish: the resource path of the ComputerSystem; "" finds it
 	Timeout  time.Duration // of one exchange; 0 is the driver's default
+	// OldTLS allows TLS 1.0 and the ciphers of its time, which old BMCs speak alone (HPE iLO 2 and 3).
+	OldTLS bool
+	// Pin is the SHA-256 of the BMC's certificate, in lower-case hex, that was seen first; another certificate
+	// is refused. "" accepts what Insecure and CA accept.
+	Pin string
+	// Profile is what is known about BMCs of this kind; nil finds it by asking the BMC.
+	Profile *profile.Profile
+	// Memory is what is known about this very device; nil starts from nothing.
+	Memory *Memory
+	// Recorder takes down every exchange; nil records nothing.
+	Recorder *record.Recorder
 }
 
 // Opener opens a driver. It may return before the BMC has been reached.
