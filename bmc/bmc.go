@@ -131,15 +131,19 @@ type Access struct {
 	Timeout  time.Duration // of one exchange; 0 is the driver's default
 	// OldTLS allows TLS 1.0 and the ciphers of its time, which old BMCs speak alone (HPE iLO 2 and 3).
 	OldTLS bool
-	// Pin is the SHA-256 of the BMC's certificate, in lower-case hex, that was seen first; another certificate
-	// is refused. "" accepts what Insecure and CA accept.
-	Pin string
+	// PinFirst remembers the certificate of an Insecure BMC at first use (in Memory), and refuses another one later.
+	PinFirst bool
 	// Profile is what is known about BMCs of this kind; nil finds it by asking the BMC.
 	Profile *profile.Profile
 	// Memory is what is known about this very device; nil starts from nothing.
 	Memory *Memory
 	// Recorder takes down every exchange; nil records nothing.
 	Recorder *record.Recorder
+	// Gate and Breaker are shared by all who speak with the BMC; nil bounds nothing.
+	Gate    *Gate
+	Breaker *Breaker
+	// Pace is how patient the driver is; the zero value is DefaultPace.
+	Pace Pace
 }
 
 // Opener opens a driver. It may return before the BMC has been reached.
