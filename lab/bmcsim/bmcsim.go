@@ -4,11 +4,14 @@
 package bmcsim
 
 import (
+	"crypto/tls"
 	"hash/fnv"
 	"log/slog"
 	"net/netip"
+	"time"
 
 	"github.com/hagane-cloud/hagane/fault"
+	"github.com/hagane-cloud/hagane/lab/bmcsim/inject"
 	"github.com/hagane-cloud/hagane/lab/machine"
 )
 
@@ -19,10 +22,21 @@ type Config struct {
 	Port     uint16     // to prefer; another one is taken when it is not free. 0: any
 	Username string
 	Password string
-	Vendor   string // of the BMC
+	Vendor   string // of the BMC; "" is what its kind says, and so for the next two
 	Model    string
-	Firmware string // version, major.minor
+	Firmware string // version; of IPMI major.minor
 	Log      *slog.Logger
+
+	Faults      *inject.Engine   // what goes wrong; nil: nothing. Who made it closes it
+	Certificate *tls.Certificate // to share among many; nil makes one
+	SelfTest    time.Duration    // how long the machine's power-on self-test takes; 0 is what the kind says, below 0 none
+	Away        time.Duration    // how long a restart of the BMC takes; 0 is 300 ms
+	NewPassword bool             // the password must be changed before anything else works, as when fresh from the factory
+}
+
+// InSelfTest reports whether a machine is in its power-on self-test, which takes so long.
+func InSelfTest(s machine.Status, takes time.Duration) bool {
+	return s.On && time.Since(s.Since) < takes
 }
 
 // Bind opens a port by listen: the preferred one, or else one that the system chooses.
