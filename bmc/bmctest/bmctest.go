@@ -42,6 +42,8 @@ type Target struct {
 	Obeys bool
 	// Restart restarts the BMC alone: it forgets its sessions and nothing else.
 	Restart func(t *testing.T)
+	// Cannot reports the boot overrides that BMCs of this kind do not have: they must be refused as Invalid and change nothing. nil: all are there.
+	Cannot func(b bmc.Boot) bool
 	// Lacks says for the checks that do not fit the BMC why they do not.
 	Lacks map[Check]string
 }

@@ -57,25 +57,42 @@ func overrides() []bmc.Boot {
 func bootDevice(t *testing.T, g Target) {
 	d := open(t, g, g.Access)
 	noOverride(t, d)
+	last := bmc.Boot{}
 	for _, b := range overrides() {
+		if g.cannot(b) {
+			was := boot(t, d)
+			wantFault(t, d.SetBoot(t.Context(), b), fault.Invalid)
+			showsBoot(t, d, was)
+			continue
+		}
 		for range 2 {
 			setBoot(t, d, b)
 			showsBoot(t, d, b)
 		}
+		last = b
 	}
-	setBoot(t, d, bmc.Boot{Device: bmc.PXE, Mode: bmc.UEFI})
+	other := bmc.Boot{Device: bmc.PXE, Mode: bmc.UEFI}
+	if g.cannot(other) {
+		other.Mode = last.Mode
+	}
+	setBoot(t, d, other)
 	setBoot(t, d, bmc.Boot{Device: bmc.Disk}) // leaves the mode
-	showsBoot(t, d, bmc.Boot{Device: bmc.Disk, Mode: bmc.UEFI})
+	showsBoot(t, d, bmc.Boot{Device: bmc.Disk, Mode: other.Mode})
 	setBoot(t, d, bmc.Boot{Device: bmc.None})
 	noOverride(t, d)
 	wantFault(t, d.SetBoot(t.Context(), bmc.Boot{Device: "floppy"}), fault.Invalid)
 	noOverride(t, d)
 }
 
+func (g Target) cannot(b bmc.Boot) bool { return g.Cannot != nil && g.Cannot(b) }
+
 func bootOnce(t *testing.T, g Target) {
 	d := open(t, g, g.Access)
 	for _, mode := range []bmc.Mode{bmc.UEFI, bmc.BIOS} {
 		b := bmc.Boot{Device: bmc.PXE, Mode: mode}
+		if g.cannot(b) {
+			continue
+		}
 		setBoot(t, d, b)
 		do(t, d, bmc.PowerOn)
 		reach(t, d, bmc.On)

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/hagane-cloud/hagane/bmc"
@@ -174,7 +175,7 @@ func (c *Client) once(ctx context.Context, r Request) (answer Answer, sent bool,
 		return c.once(ctx, r)
 	}
 	c.take(r, answer, began, err)
-	return answer, body.touched || len(r.Body) == 0, err
+	return answer, body.touched.Load() || len(r.Body) == 0, err
 }
 
 // exchange sends a request and reads the whole answer.
@@ -240,11 +241,11 @@ func (c *Client) Hide(secret string) { c.access.Recorder.Hide(secret) }
 // watched knows whether the transport began to send the body.
 type watched struct {
 	*bytes.Reader
-	touched bool
+	touched atomic.Bool // the transport reads in a goroutine of its own, which may go on after an early answer
 }
 
 func (w *watched) Read(p []byte) (int, error) {
-	w.touched = true
+	w.touched.Store(true)
 	return w.Reader.Read(p)
 }
 
