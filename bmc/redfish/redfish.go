@@ -1,239 +1,155 @@
-// Package redfish drives BMCs by Redfish over HTTPS, on gofish's client. It reads documents into small
-// types of its own, field by field, because real BMCs' documents break strict ones; it keeps one
-// session, chooses reset types from what the BMC offers, and reads back what it sets.
+// Package redfish drives BMCs by Redfish over HTTPS. It reads documents leniently into small types of its
+// own, because real BMCs' documents break strict ones; it keeps one session, takes the forms that a
+// device accepts one after the other and remembers which worked, and reads back whatever it sets.
 package redfish
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"net"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
-	"github.com/stmcginnis/gofish"
-	"github.com/stmcginnis/gofish/schemas"
-
 	"github.com/hagane-cloud/hagane/bmc"
-	"github.com/hagane-cloud/hagane/fault"
+	"github.com/hagane-cloud/hagane/bmc/profile"
+	"github.com/hagane-cloud/hagane/bmc/wire"
 )
 
 const (
-	dialTimeout   = 10 * time.Second
-	answerTimeout = 60 * time.Second // service roots of some BMCs take 30 s
-	maxDocument   = 16 << 20
+	rootPath = "/redfish/v1/"
+	endTime  = 10 * time.Second // for ending a session when the work is over
 )
 
-// driver operates one system behind a BMC. It connects at the first call.
-type driver struct {
+// Driver operates one system behind a BMC. It connects at the first call.
+type Driver struct {
 	access  bmc.Access
-	http    *http.Client
-	session *gofish.APIClient // nil while there is none
-	system  string            // path of the ComputerSystem; "" until found
+	book    *profile.Book
+	wire    *wire.Client
+	pace    bmc.Pace
+	root    *serviceRoot // nil until read
+	system  string       // path of the ComputerSystem; "" until found
+	manager string       // path of the BMC's Manager; "" until found
+	profile *profile.Profile
+
+	token   string // of the session
+	session string // its path, to end it
+	basic   bool   // no session is to be had: each request carries the password
 }
 
-// Open makes a driver for the BMC at a URL. It is a bmc.Opener.
-func Open(_ context.Context, a bmc.Access) (bmc.Driver, error) {
-	if !strings.Contains(a.Address, "://") {
-		a.Address = "https://" + a.Address
-	}
-	u, err := url.Parse(a.Address)
-	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
-		return nil, fault.Field("redfish_address", "%q is not a URL such as https://10.0.0.1", a.Address)
-	}
-	a.Address = u.Scheme + "://" + u.Host
-	conf := &tls.Config{InsecureSkipVerify: a.Insecure, MinVersion: tls.VersionTLS12}
-	if a.CA != "" {
-		conf.RootCAs = x509.NewCertPool()
-		if !conf.RootCAs.AppendCertsFromPEM([]byte(a.CA)) {
-			return nil, fault.Field("redfish_verify_ca", "holds no certificate in PEM")
-		}
-	}
-	if a.Timeout == 0 {
-		a.Timeout = answerTimeout
-	}
-	return &driver{access: a, system: a.System, http: &http.Client{Timeout: a.Timeout, Transport: &http.Transport{
-		TLSClientConfig: conf, DialContext: (&net.Dialer{Timeout: dialTimeout}).DialContext, TLSHandshakeTimeout: dialTimeout,
-		ResponseHeaderTimeout: a.Timeout, DisableKeepAlives: true, // some BMCs close connections that we would reuse
-		DisableCompression: true, // offered compression weakens the ETags of some
-	}}}, nil
-}
-
-func (d *driver) connect(ctx context.Context) (*gofish.APIClient, error) {
-	if d.session == nil {
-		conf := gofish.ClientConfig{Endpoint: d.access.Address, Username: d.access.Username, Password: d.access.Password,
-			HTTPClient: d.http, NoModifyTransport: true}
-		c, err := gofish.ConnectContext(ctx, conf)
-		if noSlot(err) {
-			// All sessions are taken, maybe by a predecessor of ours that died: go on without one.
-			conf.BasicAuth = true
-			c, err = gofish.ConnectContext(ctx, conf)
-		}
+// Opener returns a bmc.Opener of drivers that find their BMC's profile in a book; the nil book knows none.
+func Opener(book *profile.Book) bmc.Opener {
+	return func(_ context.Context, a bmc.Access) (bmc.Driver, error) {
+		w, err := wire.New(a, "redfish")
 		if err != nil {
-			return nil, explain("opening a Redfish session with "+d.access.Address, err)
+			return nil, err
 		}
-		d.session = c
+		return &Driver{access: a, book: book, wire: w, pace: a.Pace.OrDefault(), system: a.System, profile: a.Profile}, nil
 	}
-	return d.session.WithContext(ctx), nil
 }
 
-// noSlot reports whether a BMC answered that it has no session left, which they say in various ways.
-func noSlot(err error) bool {
-	var answer *schemas.Error
-	if !errors.As(err, &answer) {
-		return false
-	}
-	switch answer.HTTPReturnedStatusCode {
-	case http.StatusServiceUnavailable, http.StatusTooManyRequests, http.StatusBadRequest, http.StatusConflict:
-		return true
-	}
-	return false
+// Open makes a driver without profiles. It is a bmc.Opener.
+func Open(ctx context.Context, a bmc.Access) (bmc.Driver, error) { return Opener(nil)(ctx, a) }
+
+// serviceRoot is what we read of the service root.
+type serviceRoot struct {
+	Vendor, Product, RedfishVersion text
+	Oem                             map[string]any
+	Systems, Managers, Chassis      link
+	UpdateService, AccountService   link
+	Registries, TaskService         link
+	Links                           struct{ Sessions link }
+	SessionService                  link
 }
 
-// explain turns an error of the library into a fault.
-func explain(doing string, err error) error {
-	var answer *schemas.Error
-	if !errors.As(err, &answer) {
-		var tlsErr *tls.CertificateVerificationError
-		if errors.As(err, &tlsErr) {
-			return fault.E(fault.Denied, doing+": the BMC's certificate can not be verified; give its CA, or set redfish_verify_ca to false", err)
+// service reads the root once. It needs no login.
+func (d *Driver) service(ctx context.Context) (*serviceRoot, error) {
+	if d.root != nil {
+		return d.root, nil
+	}
+	r := &serviceRoot{}
+	if _, err := d.fetch(ctx, request{path: rootPath, open: true}, r); err != nil {
+		return nil, err
+	}
+	// AMI's root lacks links now and then until the BMC is restarted: the well-known paths exist all the same.
+	for _, known := range []struct {
+		l    *link
+		path string
+	}{{&r.Systems, "Systems"}, {&r.Managers, "Managers"}, {&r.Chassis, "Chassis"}, {&r.UpdateService, "UpdateService"},
+		{&r.AccountService, "AccountService"}, {&r.Registries, "Registries"}, {&r.TaskService, "TaskService"}} {
+		if *known.l == "" {
+			*known.l = link(rootPath + known.path)
 		}
-		return fault.E(fault.Unavailable, doing, err)
 	}
-	words := answer.Message
-	for _, i := range answer.ExtendedInfos {
-		if i.Message != "" {
-			words = i.Message
-		}
-	}
-	text := fmt.Sprintf("%s: the BMC answers %d %s", doing, answer.HTTPReturnedStatusCode, words)
-	switch s := answer.HTTPReturnedStatusCode; {
-	case s == http.StatusUnauthorized:
-		return fault.Errorf(fault.Denied, "%s: it refuses the user name or password", text)
-	case s == http.StatusForbidden:
-		return fault.Errorf(fault.Denied, "%s", text)
-	case s == http.StatusConflict, s == http.StatusPreconditionFailed, s == http.StatusPreconditionRequired:
-		return fault.Errorf(fault.Conflict, "%s", text)
-	case s == http.StatusTooManyRequests, s >= http.StatusInternalServerError && s != http.StatusNotImplemented:
-		return fault.Errorf(fault.Unavailable, "%s", text)
-	}
-	return fault.Errorf(fault.Invalid, "%s", text)
+	d.root = r
+	return r, nil
 }
 
-// do runs one exchange and returns the body and the ETag. A session that was forgotten by the BMC is opened anew, once.
-func (d *driver) do(ctx context.Context, doing string, call func(c *gofish.APIClient) (*http.Response, error)) ([]byte, string, error) {
-	for again := true; ; again = false {
-		had := d.session != nil
-		c, err := d.connect(ctx)
-		if err != nil {
-			return nil, "", err
-		}
-		body, etag, err := exchange(c, call)
-		if err == nil {
-			return body, etag, nil
-		}
-		var answer *schemas.Error
-		if had && again && errors.As(err, &answer) && answer.HTTPReturnedStatusCode == http.StatusUnauthorized {
-			d.session = nil
+// login opens a session, at the place that the root names or one of the two that BMCs use. Without a free
+// one the requests carry the password.
+func (d *Driver) login(ctx context.Context) error {
+	if d.token != "" || d.basic {
+		return nil
+	}
+	places := []string{"/redfish/v1/SessionService/Sessions", "/redfish/v1/Sessions"}
+	if r, err := d.service(ctx); err == nil && r.Links.Sessions != "" {
+		places = append([]string{string(r.Links.Sessions)}, places...)
+	} else if bmc.ClassOf(err) == bmc.Unreachable || bmc.ClassOf(err) == bmc.Certificate {
+		return err
+	}
+	who := map[string]string{"UserName": d.access.Username, "Password": d.access.Password}
+	var err error
+	for i, place := range places {
+		if i > 0 && strings.EqualFold(place, places[0]) {
 			continue
 		}
-		return nil, "", explain(doing, err)
-	}
-}
-
-func exchange(c *gofish.APIClient, call func(c *gofish.APIClient) (*http.Response, error)) ([]byte, string, error) {
-	res, err := call(c)
-	if err != nil {
-		return nil, "", err
-	}
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxDocument))
-	return body, res.Header.Get("ETag"), errors.Join(err, res.Body.Close())
-}
-
-// get reads a document into v.
-func (d *driver) get(ctx context.Context, path string, v any) (etag string, err error) {
-	body, etag, err := d.do(ctx, "reading "+path, func(c *gofish.APIClient) (*http.Response, error) { return c.Get(path) })
-	if err != nil {
-		return "", err
-	}
-	if err := json.Unmarshal(body, v); err != nil {
-		return "", fault.E(fault.Unavailable, "the BMC's document "+path+" can not be read", err)
-	}
-	return etag, nil
-}
-
-type link struct {
-	ID string `json:"@odata.id"`
-}
-
-type collection struct {
-	Members []link `json:"Members"`
-}
-
-// system is what we read of a ComputerSystem.
-type system struct {
-	Manufacturer, Model, SerialNumber, SKU, UUID, AssetTag string
-	BiosVersion                                            string
-	PowerState                                             string
-	Boot                                                   struct {
-		Target  string   `json:"BootSourceOverrideTarget"`
-		Enabled string   `json:"BootSourceOverrideEnabled"`
-		Mode    *string  `json:"BootSourceOverrideMode"`
-		Targets []string `json:"BootSourceOverrideTarget@Redfish.AllowableValues"`
-	}
-	Actions struct {
-		Reset *struct {
-			Target string   `json:"target"`
-			Types  []string `json:"ResetType@Redfish.AllowableValues"`
-			Info   string   `json:"@Redfish.ActionInfo"`
-		} `json:"#ComputerSystem.Reset"`
-	}
-	Links struct {
-		Chassis   []link
-		ManagedBy []link
-	}
-}
-
-// read reads the system, after finding it: the member of the collection that can be reset.
-func (d *driver) read(ctx context.Context) (system, string, error) {
-	var s system
-	if d.system != "" {
-		etag, err := d.get(ctx, d.system, &s)
-		return s, etag, err
-	}
-	var all collection
-	if _, err := d.get(ctx, "/redfish/v1/Systems", &all); err != nil {
-		return s, "", err
-	}
-	for _, m := range all.Members {
-		var s system
-		etag, err := d.get(ctx, m.ID, &s)
-		if err != nil {
-			return s, "", err
+		var answer wire.Answer
+		var doc struct {
+			ID link `json:"@odata.id"`
 		}
-		if s.Actions.Reset != nil {
-			d.system = m.ID
-			return s, etag, nil
+		answer, err = d.fetch(ctx, request{method: http.MethodPost, path: place, body: who, open: true}, &doc)
+		if err == nil {
+			if d.token = answer.Header.Get("X-Auth-Token"); d.token != "" {
+				d.wire.Hide(d.token)
+				if d.session = local(answer.Header.Get("Location")); d.session == "" {
+					d.session = string(doc.ID) // iLO 4's body lacks it, others lack the header
+				}
+				return nil
+			}
+			d.basic = true // it took the password and gives no token
+			return nil
+		}
+		// iDRAC7 and 8 know the older place only.
+		if c := bmc.ClassOf(err); c != bmc.Unsupported {
+			break
 		}
 	}
-	return s, "", fault.Errorf(fault.Invalid, "none of the BMC's %d systems can be reset; set redfish_system_id", len(all.Members))
+	switch bmc.ClassOf(err) {
+	case bmc.SessionsFull, bmc.NotReady, bmc.Busy, bmc.Refused, bmc.Unsupported, bmc.Broken:
+		// All sessions are taken, maybe by a predecessor of ours that died: go on without one.
+		d.basic = true
+		return nil
+	case bmc.Unreachable, bmc.Uncertain, bmc.Credentials, bmc.Privilege, bmc.NewPassword, bmc.Licence, bmc.Certificate, bmc.Changed, bmc.Garbled, bmc.Untrue:
+	}
+	return err
 }
 
 // Close ends the session at the BMC: it has few.
-func (d *driver) Close(ctx context.Context) error {
-	if d.session != nil {
+func (d *Driver) Close(ctx context.Context) error {
+	if d.token != "" && d.session != "" {
 		// Whatever ended the caller's work must not keep the session open.
-		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(d.access.Timeout, dialTimeout))
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
 		defer cancel()
-		d.session.WithContext(end).Logout()
-		d.session = nil
+		_, _ = d.fetch(end, request{method: http.MethodDelete, path: d.session, once: true}, nil) // it ends by itself after a while
 	}
-	d.http.CloseIdleConnections()
+	d.token, d.session, d.basic = "", "", false
+	d.wire.Close()
 	return nil
+}
+
+// local returns the path of a URL or path, exactly as the BMC wrote it.
+func local(uri string) string {
+	if _, after, ok := strings.Cut(uri, "://"); ok {
+		_, path, _ := strings.Cut(after, "/")
+		return "/" + path
+	}
+	return uri
 }

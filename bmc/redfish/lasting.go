@@ -1,0 +1,136 @@
+package redfish
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/hagane-cloud/hagane/bmc"
+	"github.com/hagane-cloud/hagane/bmc/profile"
+)
+
+// orderFact remembers the device that was put first in the boot order.
+const orderFact = "redfish boot first"
+
+// lasts reports whether the BMC takes an override for all boots. Lenovo lists Once and Disabled only; on
+// older Dells it survives a single boot.
+func (d *Driver) lasts(s system, p *profile.Profile) bool {
+	if p != nil && p.Boot.Persistent != "" {
+		return p.Boot.Persistent == "continuous"
+	}
+	return s.Boot == nil || len(s.Boot.Terms) == 0 || slices.Contains(s.Boot.Terms, "Continuous")
+}
+
+// lasting makes a device the one that is booted from without an override for all boots: by the boot order,
+// and where there is none by setting it again before each boot.
+func (d *Driver) lasting(ctx context.Context, s system, p *profile.Profile, b bmc.Boot) error {
+	if p == nil || p.Boot.Persistent != "once" {
+		err := d.first(ctx, s, b.Device)
+		if err == nil {
+			d.access.Memory.Set(orderFact, string(b.Device))
+			if s.Boot.boot().Device == bmc.None {
+				return nil
+			}
+			return d.override(ctx, s, p, bmc.Boot{Device: bmc.None})
+		}
+		if c := bmc.ClassOf(err); c != bmc.Unsupported && c != bmc.Refused && c != bmc.Privilege && c != bmc.Licence {
+			return err
+		}
+	}
+	once := b
+	once.Persistent = false
+	if err := d.override(ctx, s, p, once); err != nil {
+		return err
+	}
+	d.access.Memory.Set(assertFact, string(b.Device))
+	return nil
+}
+
+func (d *Driver) forgetLasting() {
+	d.access.Memory.Set(assertFact, "")
+	d.access.Memory.Set(orderFact, "")
+}
+
+// reassert sets the boot device again before a boot, on devices where none lasts.
+func (d *Driver) reassert(ctx context.Context) error {
+	device := bmc.Device(d.access.Memory.Get(assertFact))
+	if device == "" {
+		return nil
+	}
+	s, _, err := d.read(ctx)
+	if err != nil || s.Boot.boot().Device != bmc.None {
+		return err // an override for the next boot goes first
+	}
+	p, err := d.know(ctx)
+	if err != nil {
+		return err
+	}
+	return d.override(ctx, s, p, bmc.Boot{Device: device})
+}
+
+// hints are what the names of boot options hold, by device.
+var hints = map[bmc.Device][]string{
+	bmc.PXE:   {"pxe", "network", "nic", "ethernet"},
+	bmc.Disk:  {"hdd", "hard d", "disk", "raid", "nvme", "sata", "ssd", "boss"},
+	bmc.CDROM: {"cd", "dvd", "optical"},
+}
+
+// first puts the options of a device first in the boot order. The order is always sent whole: HPE refuses a
+// part of it.
+func (d *Driver) first(ctx context.Context, s system, device bmc.Device) error {
+	if s.Boot == nil || len(s.Boot.Order) == 0 || hints[device] == nil {
+		return lacks("boot order")
+	}
+	words := map[string]string{}
+	if s.Boot.Options != "" {
+		type option struct{ BootOptionReference, DisplayName, Name, UefiDevicePath, Alias text }
+		err := each(ctx, d, s.Boot.Options, func(_ link, o option) {
+			ref, _, _ := strings.Cut(string(o.BootOptionReference), ":")
+			words[ref] = strings.ToLower(string(o.DisplayName + " " + o.Name + " " + o.Alias))
+		})
+		if err != nil && !absent(err) {
+			return err
+		}
+	}
+	var before, after []string
+	for _, ref := range s.Boot.Order {
+		key, label, _ := strings.Cut(string(ref), ":") // some write "Boot0019: Ubuntu"
+		if matches(device, words[key]+" "+strings.ToLower(label+" "+key)) {
+			before = append(before, key)
+		} else {
+			after = append(after, key)
+		}
+	}
+	if len(before) == 0 {
+		return lacks("boot option for " + string(device))
+	}
+	order := append(before, after...)
+	_, err := d.patch(ctx, "setting the boot order", d.bootPath(s), "boot", map[string]any{"Boot": map[string]any{"BootOrder": order}})
+	if err != nil {
+		return err
+	}
+	now, _, err := d.read(ctx)
+	if err != nil {
+		return err
+	}
+	if now.Boot == nil || len(now.Boot.Order) == 0 || !strings.HasPrefix(string(now.Boot.Order[0]), before[0]) {
+		var pending struct{ Boot *bootDoc }
+		if at := d.bootPath(s); at != link(d.system) {
+			if _, err := d.fetch(ctx, request{method: http.MethodGet, path: string(at)}, &pending); err == nil && pending.Boot != nil && len(pending.Boot.Order) > 0 && string(pending.Boot.Order[0]) == before[0] {
+				return nil
+			}
+		}
+		return untrue("the boot order", order, now.Boot)
+	}
+	return nil
+}
+
+func matches(device bmc.Device, words string) bool {
+	for _, h := range hints[device] {
+		if strings.Contains(words, h) {
+			return true
+		}
+	}
+	return false
+}
