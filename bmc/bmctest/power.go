@@ -73,11 +73,11 @@ func bootDevice(t *testing.T, g Target) {
 	}
 	other := bmc.Boot{Device: bmc.PXE, Mode: bmc.UEFI}
 	if g.cannot(other) {
-		other.Mode = last.Mode
+		other.Mode, other.Persistent = last.Mode, last.Persistent
 	}
 	setBoot(t, d, other)
-	setBoot(t, d, bmc.Boot{Device: bmc.Disk}) // leaves the mode
-	showsBoot(t, d, bmc.Boot{Device: bmc.Disk, Mode: other.Mode})
+	setBoot(t, d, bmc.Boot{Device: bmc.Disk, Persistent: other.Persistent}) // leaves the mode
+	showsBoot(t, d, bmc.Boot{Device: bmc.Disk, Mode: other.Mode, Persistent: other.Persistent})
 	setBoot(t, d, bmc.Boot{Device: bmc.None})
 	noOverride(t, d)
 	wantFault(t, d.SetBoot(t.Context(), bmc.Boot{Device: "floppy"}), fault.Invalid)
