@@ -67,7 +67,7 @@ func bootAgent(ctx context.Context, j *Job) error {
 }
 
 // bootOver makes the next boot go over the network.
-func (j *Job) bootOver(ctx context.Context, d bmc.Driver) error {
+func (j *Job) bootOver(ctx context.Context, d *bmc.Composed) error {
 	err := d.SetBoot(ctx, bmc.Boot{Device: bmc.PXE, Mode: j.Node.BootMode})
 	return fault.Wrap("setting the boot device to the network", err)
 }

@@ -57,12 +57,14 @@ const apart = 2 * time.Second
 
 // passGate proves that the node is off and isolated, and keeps the proof. Only then may it be lent again.
 func passGate(ctx context.Context, j *Job) error {
-	p, err := j.power(ctx)
-	if err != nil {
+	p, err := j.witnesses(ctx)
+	switch {
+	case err != nil:
 		return err
-	}
-	if p != bmc.Off {
+	case p == bmc.On:
 		return powerOff(ctx, j)
+	case p != bmc.Off:
+		return workflow.Polling("the witnesses to agree that the power is off", j.soon())
 	}
 	now := db.Now()
 	gate := Gate{}

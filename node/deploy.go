@@ -132,7 +132,7 @@ func joinTenant(ctx context.Context, j *Job) error {
 
 // bootFromDisk starts what was written, now and at every boot from here on.
 func bootFromDisk(ctx context.Context, j *Job) error {
-	return j.reach(ctx, bmc.On, bmc.PowerOn, func(ctx context.Context, d bmc.Driver) error {
+	return j.reach(ctx, bmc.On, bmc.PowerOn, func(ctx context.Context, d *bmc.Composed) error {
 		err := d.SetBoot(ctx, bmc.Boot{Device: bmc.Disk, Persistent: true, Mode: j.Node.BootMode})
 		return fault.Wrap("setting the boot device to the disk", err)
 	})

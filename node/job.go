@@ -18,7 +18,7 @@ type Job struct {
 	Ports []Port
 	Run   *workflow.Run
 
-	driver bmc.Driver
+	driver *bmc.Composed
 	done   func()
 }
 
@@ -34,49 +34,6 @@ func (s *Service) Open(ctx context.Context, run *workflow.Run) (*Job, func(), er
 	}
 	j := &Job{Service: s, Node: n, Ports: ps, Run: run, done: func() {}}
 	return j, func() { j.done() }, nil
-}
-
-// BMC returns the node's driver, opened at its first use in a turn.
-func (j *Job) BMC(ctx context.Context) (bmc.Driver, error) {
-	if j.driver != nil {
-		return j.driver, nil
-	}
-	a, err := j.access(j.Node)
-	if err != nil {
-		return nil, err
-	}
-	d, done, err := j.pool.Get(ctx, string(j.Node.ID), a)
-	if err != nil {
-		return nil, fault.Wrap("reaching the BMC at "+a.Address, err)
-	}
-	j.driver, j.done = d, done
-	return d, nil
-}
-
-// access reads how to reach a node's BMC from Ironic's driver_info.
-func (s *Service) access(n *Node) (bmc.Access, error) {
-	password, err := s.Box.Open(place(n.ID), n.Password)
-	if err != nil {
-		return bmc.Access{}, err
-	}
-	info := n.DriverInfo
-	a := bmc.Access{Driver: n.Driver, Password: string(password)}
-	switch n.Driver {
-	case "redfish":
-		a.Address, a.Username, a.System = info["redfish_address"], info["redfish_username"], info["redfish_system_id"]
-		a.Insecure = info["redfish_verify_ca"] == "false" || info["redfish_verify_ca"] == "False"
-	case "ipmi":
-		a.Address, a.Username = info["ipmi_address"], info["ipmi_username"]
-		if p := info["ipmi_port"]; p != "" {
-			a.Address += ":" + p
-		}
-	case "fake":
-		a.Address = string(n.ID)
-	}
-	if a.Address == "" {
-		return a, fault.Field("driver_info", "has no %s_address", n.Driver)
-	}
-	return a, nil
 }
 
 // imaginary reports whether the node has no hardware at all: Ironic's fake driver, for which steps

@@ -23,7 +23,7 @@ type Node struct {
 
 	ID            ID `bun:",pk"`
 	Name          string
-	Driver        string            // redfish, ipmi or fake
+	Driver        string            // one of Drivers
 	DriverInfo    map[string]string // Ironic's names; without the password
 	Password      []byte            // the BMC's, sealed
 	BootMode      bmc.Mode
@@ -36,6 +36,8 @@ type Node struct {
 	RootHint      protocol.RootHint
 	Inventory     *protocol.Inventory // as the agent last saw it
 	Identity      *bmc.Identity       // as the BMC last told it
+	Device        map[string]string   // what was learnt about the BMC by working with it (bmc.Memory)
+	BootBy        BootBy              // how the agent is booted
 
 	State     State
 	StateAt   time.Time      // when the node entered State
@@ -55,6 +57,15 @@ type Node struct {
 	CreatedAt time.Time
 	UpdatedAt time.Time
 }
+
+// BootBy is how a node boots the agent.
+type BootBy string
+
+// The ways to boot the agent.
+const (
+	ByNetwork BootBy = ""              // PXE or HTTP over the boot port
+	ByMedia   BootBy = "virtual-media" // an image that the BMC shows as a CD: no DHCP is needed
+)
 
 // Hold keeps a node from being chosen, and says why.
 type Hold struct {

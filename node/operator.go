@@ -2,8 +2,6 @@ package node
 
 import (
 	"context"
-	"encoding/json"
-	"time"
 
 	"github.com/hagane-cloud/hagane/bmc"
 	"github.com/hagane-cloud/hagane/db"
@@ -28,69 +26,8 @@ func (s *Service) Release(ctx context.Context, id ID) error {
 
 // Reachable reports with a fault what is missing in a node's record to reach its BMC.
 func (s *Service) Reachable(n *Node) error {
-	_, err := s.access(n)
+	_, err := s.paths(n)
 	return err
-}
-
-// setBoot sets the boot device of a node at rest, and reads it back.
-var setBoot = workflow.Workflow[*Job]{Name: "set-boot-device/1", Steps: []workflow.Step[*Job]{
-	{Name: "set the boot device", Do: setBootDevice, Within: time.Minute},
-}}
-
-func setBootDevice(ctx context.Context, j *Job) error {
-	var want bmc.Boot
-	if err := json.Unmarshal(j.Run.Input, &want); err != nil {
-		return workflow.GiveUp(fault.E(fault.Internal, "reading the boot device", err))
-	}
-	d, err := j.BMC(ctx)
-	if err != nil {
-		return err
-	}
-	if err := d.SetBoot(ctx, want); err != nil {
-		return err
-	}
-	return j.update(ctx, func(n *Node) { n.Boot = &want }, "boot")
-}
-
-// SetBootDevice has the boot device of a node at rest set, and waits for the outcome.
-func (s *Service) SetBootDevice(ctx context.Context, id ID, b bmc.Boot) error {
-	var run workflow.Run
-	err := s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) (err error) {
-		run, err = s.Engine.Start(ctx, tx, setBoot.Name, string(id), b)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, setBoot.Within())
-	defer cancel()
-	t := time.NewTicker(lookEvery)
-	defer t.Stop()
-	for {
-		now, err := s.Engine.Run(ctx, s.DB.Read(), run.ID)
-		switch {
-		case err != nil:
-			return err
-		case now.Phase == workflow.Done:
-			return nil
-		case now.Phase == workflow.Failed:
-			return fault.Errorf(fault.Unavailable, "%s", now.Error)
-		}
-		select {
-		case <-ctx.Done():
-			return fault.Errorf(fault.Unavailable, "the BMC has not answered yet; the boot device is still being set")
-		case <-t.C:
-		}
-	}
-}
-
-// BootDevice returns the boot device that was last set and read back.
-func (s *Service) BootDevice(ctx context.Context, id ID) (bmc.Boot, error) {
-	n, err := get(ctx, s.DB.Read(), id)
-	if err != nil || n.Boot == nil {
-		return bmc.Boot{}, err
-	}
-	return *n.Boot, nil
 }
 
 // Conductor is a process that drives runs.

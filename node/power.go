@@ -62,6 +62,7 @@ func (j *Job) power(ctx context.Context) (bmc.Power, error) {
 	}
 	p, err := d.Power(ctx)
 	if err != nil {
+		j.keepTrace(ctx, err)
 		return bmc.Unknown, err
 	}
 	if p != j.Node.Power || !j.Node.PowerAt.Before(time.Now().Add(-idlePoll/2)) || j.Node.PowerAt.IsZero() {
@@ -73,39 +74,6 @@ func (j *Job) power(ctx context.Context) (bmc.Power, error) {
 func (n *Node) saw(p bmc.Power) {
 	now := db.Now()
 	n.Power, n.PowerAt, n.PowerDue = p, bun.NullTime{Time: now}, now.Add(idlePoll)
-}
-
-// again is how many looks pass before a button is pressed once more.
-const again = 10
-
-// reach brings the power to want, pressing the button only on a difference that was read. before is
-// called ahead of each press.
-func (j *Job) reach(ctx context.Context, want bmc.Power, a bmc.Action, before func(ctx context.Context, d bmc.Driver) error) error {
-	got, err := j.power(ctx)
-	if err != nil {
-		return err
-	}
-	if got == want {
-		return nil
-	}
-	if got == bmc.Unknown {
-		return workflow.Polling("the BMC to know the power state", j.soon())
-	}
-	if j.Run.Attempt%again == 0 {
-		d, err := j.BMC(ctx)
-		if err != nil {
-			return err
-		}
-		if before != nil {
-			if err := before(ctx, d); err != nil {
-				return err
-			}
-		}
-		if err := d.SetPower(ctx, a); err != nil {
-			return fault.Wrap(string(a), err)
-		}
-	}
-	return workflow.Polling(fmt.Sprintf("the power to be %s", want), j.soon())
 }
 
 // powerOff cuts the power.

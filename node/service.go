@@ -12,6 +12,7 @@ import (
 	"github.com/uptrace/bun"
 
 	"github.com/hagane-cloud/hagane/bmc"
+	"github.com/hagane-cloud/hagane/bmc/profile"
 	"github.com/hagane-cloud/hagane/db"
 	"github.com/hagane-cloud/hagane/fault"
 	"github.com/hagane-cloud/hagane/secret"
@@ -41,6 +42,8 @@ type Options struct {
 	Box     *secret.Box
 	Network Network
 	Open    bmc.Opener
+	// Profiles is what is known about BMCs by their kind; nil is nothing.
+	Profiles *profile.Book
 	// AgentAPI is the base URL of the agent's calls and of boot files on each system network, by its name.
 	AgentAPI func(network string) string
 	Log      *slog.Logger
@@ -55,11 +58,11 @@ type Service struct {
 
 // NewService makes the service and registers its workflows.
 func NewService(o Options) *Service {
-	s := &Service{Options: o, pool: bmc.NewPool(o.Open)}
+	s := &Service{Options: o, pool: bmc.NewPool(o.Open, o.Profiles)}
 	for _, w := range Works {
 		workflow.Register(o.Engine, w.Run, workflow.Host[*Job](s))
 	}
-	for _, w := range []workflow.Workflow[*Job]{power, setBoot} {
+	for _, w := range []workflow.Workflow[*Job]{power, deed} {
 		workflow.Register(o.Engine, w, workflow.Host[*Job](s))
 	}
 	return s
@@ -97,7 +100,7 @@ func (s *Service) Create(ctx context.Context, n Node, password string) (Node, er
 }
 
 // Drivers are the BMC drivers that a node may have.
-var Drivers = []string{"redfish", "ipmi", "fake"}
+var Drivers = bmc.Protocols
 
 // defaultZone is where a node stands whose operator did not say.
 const defaultZone = "zone1-groupa"
@@ -167,7 +170,9 @@ func (s *Service) Delete(ctx context.Context, id ID) error {
 		if n.Owner != "" || n.State == Active || live != nil {
 			return fault.Errorf(fault.Conflict, "the node is in use (%s); undeploy it and wait until it is at rest", n.State)
 		}
-		_, err = tx.NewDelete().Model((*Node)(nil)).Where("id = ?", n.ID).Exec(ctx)
+		if _, err = tx.NewDelete().Model((*Node)(nil)).Where("id = ?", n.ID).Exec(ctx); err == nil {
+			s.pool.Forget(ctx, string(n.ID))
+		}
 		return err
 	})
 }
@@ -241,7 +246,7 @@ func (s *Service) Ended(ctx context.Context, tx db.Tx, run workflow.Run) error {
 	switch run.Workflow {
 	case power.Name:
 		return s.powerEnded(ctx, tx, n, run)
-	case setBoot.Name:
+	case deed.Name:
 		return nil
 	}
 	w := moving(n.State)
@@ -270,7 +275,7 @@ func (s *Service) Ended(ctx context.Context, tx db.Tx, run workflow.Run) error {
 }
 
 func (s *Service) failed(ctx context.Context, tx db.Tx, n *Node, w *Work, run workflow.Run) error {
-	n.LastError = fmt.Sprintf("%s: %s", strings.TrimSuffix(w.Run.Name, "/1"), run.Error)
+	n.LastError = fmt.Sprintf("%s: %s", title(w.Run.Name), run.Error)
 	if w.Else != "" {
 		n.State, n.StateAt, n.RunID = w.Else, db.Now(), ""
 	}
@@ -284,4 +289,10 @@ func (s *Service) failed(ctx context.Context, tx db.Tx, n *Node, w *Work, run wo
 func (s *Service) note(ctx context.Context, tx db.Tx, id ID, kind, text string) error {
 	_, err := tx.NewInsert().Model(&Event{ID: uuid.NewString(), NodeID: id, At: db.Now(), Kind: kind, Text: text}).Exec(ctx)
 	return err
+}
+
+// title returns a workflow's name without its version.
+func title(workflow string) string {
+	name, _, _ := strings.Cut(workflow, "/")
+	return name
 }

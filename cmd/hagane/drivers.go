@@ -6,26 +6,25 @@ import (
 	"github.com/hagane-cloud/hagane/bmc"
 	"github.com/hagane-cloud/hagane/bmc/fake"
 	"github.com/hagane-cloud/hagane/bmc/ipmi"
+	"github.com/hagane-cloud/hagane/bmc/profile"
 	"github.com/hagane-cloud/hagane/bmc/redfish"
+	"github.com/hagane-cloud/hagane/bmc/ribcl"
 	"github.com/hagane-cloud/hagane/fault"
 	"github.com/hagane-cloud/hagane/network/fabric"
 	labswitch "github.com/hagane-cloud/hagane/network/fabric/lab"
 )
 
 // bmcs is the list of BMC drivers.
-type bmcs struct{ fakes *fake.Rack }
+type bmcs map[string]bmc.Opener
 
-func newBMCs() *bmcs { return &bmcs{fakes: fake.NewRack()} }
+func newBMCs(book *profile.Book) bmcs {
+	return bmcs{"redfish": redfish.Opener(book), "ipmi": ipmi.Open, "ribcl": ribcl.Open, "fake": fake.NewRack().Open}
+}
 
 // open opens the driver of the access's name.
-func (b *bmcs) open(ctx context.Context, a bmc.Access) (bmc.Driver, error) {
-	switch a.Driver {
-	case "redfish":
-		return redfish.Open(ctx, a)
-	case "ipmi":
-		return ipmi.Open(ctx, a)
-	case "fake":
-		return b.fakes.Open(ctx, a)
+func (b bmcs) open(ctx context.Context, a bmc.Access) (bmc.Driver, error) {
+	if open := b[a.Driver]; open != nil {
+		return open(ctx, a)
 	}
 	return nil, fault.Errorf(fault.Invalid, "there is no BMC driver %q", a.Driver)
 }

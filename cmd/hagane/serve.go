@@ -24,6 +24,7 @@ import (
 	"github.com/hagane-cloud/hagane/api/keystone"
 	"github.com/hagane-cloud/hagane/api/neutron"
 	"github.com/hagane-cloud/hagane/api/operator"
+	"github.com/hagane-cloud/hagane/bmc/profile"
 	"github.com/hagane-cloud/hagane/conductor"
 	"github.com/hagane-cloud/hagane/db"
 	"github.com/hagane-cloud/hagane/fault"
@@ -90,6 +91,10 @@ func (o *serveOptions) check() error {
 
 // grace is how long the steps in hand may take to end after we are told to stop.
 const grace = 20 * time.Second
+
+// keepSession is how long a BMC session outlives its last use: beyond the next look at the power, so that each
+// look is one request and not three.
+const keepSession = 5 * time.Minute
 
 // cloud is all services of one process, wired.
 type cloud struct {
@@ -165,12 +170,16 @@ func wire(o serveOptions, d *db.DB, log *slog.Logger) (*cloud, error) {
 	if c.images, err = image.NewService(d, filepath.Join(o.data, "images")); err != nil {
 		return nil, err
 	}
-	c.nodes = node.NewService(node.Options{DB: d, Engine: c.engine, Box: box, Network: c.networks, Open: newBMCs().open, AgentAPI: agentAPI, Log: log})
+	book, err := profile.Load(filepath.Join(o.data, "profiles"))
+	if err != nil {
+		return nil, err
+	}
+	c.nodes = node.NewService(node.Options{DB: d, Engine: c.engine, Box: box, Network: c.networks, Open: newBMCs(book).open, Profiles: book, AgentAPI: agentAPI, Log: log})
 	c.servers = server.NewService(d, box, c.nodes, c.images, c.networks, log)
 	id := workflow.Holder(uuid.NewString())
 	c.conductor = conductor.New(d, c.engine, conductor.Options{ID: id, Roles: strings.Join(o.roles, ","), Alone: !d.Postgres(), Log: log})
 	c.conductor.Every("watch the power", time.Second, func(ctx context.Context) error { return c.nodes.Watch(ctx, id) })
-	c.conductor.Every("close idle BMC sessions", 30*time.Second, func(ctx context.Context) error { return c.nodes.CloseIdle(ctx, time.Minute) })
+	c.conductor.Every("close idle BMC sessions", 30*time.Second, func(ctx context.Context) error { return c.nodes.CloseIdle(ctx, keepSession) })
 	c.conductor.Every("drop expired tokens", 10*time.Minute, c.identity.Expire)
 	return c, nil
 }

@@ -1,0 +1,450 @@
+package bmc
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+
+	"github.com/hagane-cloud/hagane/bmc/profile"
+)
+
+// Composed operates a server over all the protocols that its BMC speaks: each capability goes by the best
+// path that works there, and by the next one when that fails in a way that another protocol may not. What was
+// found out is kept in the memory that all paths share.
+type Composed struct {
+	open  Opener
+	book  *profile.Book // nil knows nothing
+	paths []*path
+	known *Memory
+}
+
+type path struct {
+	access Access
+	driver Driver // nil until it is needed
+}
+
+// Compose makes a driver of the paths to one BMC, the best first. It connects when a path is used.
+func Compose(open Opener, paths []Access) *Composed {
+	c := &Composed{open: open}
+	for _, a := range paths {
+		c.paths = append(c.paths, &path{access: a})
+		c.known = a.Memory
+	}
+	return c
+}
+
+// pathFact remembers by which protocol a capability works, and probedFact what a probe found of each.
+const (
+	pathFact    = "path "
+	probedFact  = "probed "
+	profileFact = "profile"
+)
+
+// Protocols are the names of the drivers, in the order in which they are taken for a server that has several.
+var Protocols = []string{"redfish", "ipmi", "ribcl", "wsman", "scci", "fake"}
+
+// order returns the paths for a capability: the one that is known to work, the one that the profile prefers,
+// then the others as they were given; those that a probe found lacking come last.
+func (c *Composed) order(what Capability) []*path {
+	var first, middle, last []*path
+	known := c.known.Get(pathFact + string(what))
+	for _, p := range c.paths {
+		prefer := ""
+		if p.access.Profile != nil {
+			prefer = p.access.Profile.Prefer[string(what)]
+		}
+		switch name := p.access.Driver; {
+		case name == known, known == "" && name == prefer:
+			first = append(first, p)
+		case strings.HasPrefix(c.known.Get(probedFact+name+" "+string(what)), "no"):
+			last = append(last, p)
+		default:
+			middle = append(middle, p)
+		}
+	}
+	return append(append(first, middle...), last...)
+}
+
+func (c *Composed) driver(ctx context.Context, p *path) (Driver, error) {
+	if p.driver == nil {
+		d, err := c.open(ctx, p.access)
+		if err != nil {
+			return nil, err
+		}
+		p.driver = d
+	}
+	return p.driver, nil
+}
+
+// Kinds of call, by what a failure of one path allows.
+type effect int
+
+const (
+	reading effect = iota // changes nothing
+	setting               // sets a state: every path looks before it acts
+	pulsing               // acts each time: a restart, an interrupt, an update
+)
+
+// elsewhere reports whether the next path may be tried after a failure.
+func elsewhere(err error, e effect) bool {
+	switch ClassOf(err) {
+	case Unsupported, Licence, SessionsFull, NotReady:
+		return true
+	case Unreachable, Garbled, Broken:
+		return e != pulsing || ClassOf(err) == Unreachable
+	case Untrue, Busy, Refused:
+		return e == setting || (e == reading && ClassOf(err) != Refused)
+	case Uncertain:
+		return e != pulsing
+	case Credentials, Privilege, NewPassword, Certificate, Changed:
+	}
+	return false
+}
+
+// by calls a capability over the paths in turn.
+func by[C, R any](ctx context.Context, c *Composed, what Capability, e effect, call func(C) (R, error)) (R, error) {
+	var none R
+	var failed []error
+	for _, p := range c.order(what) {
+		d, err := c.driver(ctx, p)
+		if err == nil {
+			var can C
+			if can, err = As[C](d); err == nil {
+				var r R
+				if r, err = call(can); err == nil {
+					c.learn(what, p, failed)
+					return r, nil
+				}
+			}
+		}
+		failed = append(failed, err)
+		if ctx.Err() != nil || !elsewhere(err, e) {
+			break
+		}
+	}
+	return none, worst(failed)
+}
+
+// Other makes the next path the first one for a capability, as when what the first accepts has no effect. It
+// returns the path's protocol; "" when there is no other.
+func (c *Composed) Other(what Capability) string {
+	all := c.order(what)
+	if len(all) < 2 {
+		return ""
+	}
+	c.known.Set(pathFact+string(what), all[1].access.Driver)
+	return all[1].access.Driver
+}
+
+// learn remembers the path that worked where a better one can not.
+func (c *Composed) learn(what Capability, p *path, failed []error) {
+	for _, err := range failed {
+		switch ClassOf(err) {
+		case Unsupported, Licence, Untrue, Refused:
+			c.known.Set(pathFact+string(what), p.access.Driver)
+			return
+		default: // it may work again next time
+		}
+	}
+}
+
+// worst chooses the error that says most: the first that is not about a protocol that lacks the capability.
+func worst(failed []error) error {
+	for _, err := range failed {
+		if ClassOf(err) != Unsupported {
+			return err
+		}
+	}
+	if len(failed) > 0 {
+		return failed[0]
+	}
+	return Fail(Failure{Class: Unsupported}, "there is no way to the BMC")
+}
+
+// none is the result of calls that return an error only.
+type none struct{}
+
+func do[C any](ctx context.Context, c *Composed, what Capability, e effect, call func(C) error) error {
+	_, err := by(ctx, c, what, e, func(can C) (none, error) { return none{}, call(can) })
+	return err
+}
+
+// Identify reads what the server is, by the first path that answers. A BMC with other firmware than before is
+// a new device: what was learnt about it is forgotten, but for the certificate.
+func (c *Composed) Identify(ctx context.Context) (Identity, error) {
+	id, err := by(ctx, c, "", reading, func(d Driver) (Identity, error) { return d.Identify(ctx) })
+	const firmwareFact = "bmc firmware"
+	if was := c.known.Get(firmwareFact); err == nil && id.BMCVersion != "" && was != id.BMCVersion {
+		if was != "" {
+			pin := c.known.Get("tls pin")
+			c.known.Forget()
+			c.known.Set("tls pin", pin)
+		}
+		c.known.Set(firmwareFact, id.BMCVersion)
+	}
+	if err == nil && c.known.Get(profileFact) == "" {
+		f := profile.Facts{Vendor: id.BMCVendor, BMC: id.BMCModel, Firmware: id.BMCVersion, Maker: id.Manufacturer, Model: id.Model}
+		if p := c.book.Find(f); p != nil {
+			c.known.Set(profileFact, p.Name)
+		}
+	}
+	return id, err
+}
+
+// Sighting is what one witness says of a server's power.
+type Sighting struct {
+	Witness string // redfish, ipmi, …
+	Power   Power
+	Err     error // why it says nothing
+}
+
+// Witness asks every path for the power state: BMCs lie, and two that agree are believed more.
+func (c *Composed) Witness(ctx context.Context) []Sighting {
+	var out []Sighting
+	for _, p := range c.paths {
+		s := Sighting{Witness: p.access.Driver, Power: Unknown}
+		d, err := c.driver(ctx, p)
+		if err == nil {
+			s.Power, err = d.Power(ctx)
+		}
+		s.Err = err
+		out = append(out, s)
+	}
+	return out
+}
+
+// Witnesser asks several sources for the power state.
+type Witnesser interface {
+	Witness(ctx context.Context) []Sighting
+}
+
+// PathOffer is an offer of one path.
+type PathOffer struct {
+	Path string `json:"path"`
+	Offer
+}
+
+// Survey probes every path that can be probed, remembers what works, and returns what was found.
+func (c *Composed) Survey(ctx context.Context) ([]PathOffer, error) {
+	var out []PathOffer
+	var failed []error
+	for _, p := range c.paths {
+		d, err := c.driver(ctx, p)
+		if err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		prober, ok := d.(Prober)
+		if !ok {
+			continue
+		}
+		offers, err := prober.Probe(ctx)
+		if err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		for _, o := range offers {
+			out = append(out, PathOffer{p.access.Driver, o})
+			word := "no: "
+			if o.Works {
+				word = "yes: "
+			}
+			c.known.Set(probedFact+p.access.Driver+" "+string(o.Capability), word+o.Evidence)
+		}
+	}
+	if len(out) == 0 && len(failed) > 0 {
+		return nil, worst(failed)
+	}
+	return out, nil
+}
+
+// Surveyor finds out what a BMC can do over all its protocols.
+type Surveyor interface {
+	Survey(ctx context.Context) ([]PathOffer, error)
+}
+
+// Close ends all sessions.
+func (c *Composed) Close(ctx context.Context) error {
+	var all []error
+	for _, p := range c.paths {
+		if p.driver != nil {
+			all = append(all, p.driver.Close(ctx))
+			p.driver = nil
+		}
+	}
+	return errors.Join(all...)
+}
+
+// Power reads the power state.
+func (c *Composed) Power(ctx context.Context) (Power, error) {
+	p, err := by(ctx, c, CanPower, reading, func(d PowerControl) (Power, error) { return d.Power(ctx) })
+	if err != nil {
+		p = Unknown
+	}
+	return p, err
+}
+
+// SetPower carries out an action.
+func (c *Composed) SetPower(ctx context.Context, a Action) error {
+	e := setting
+	if a == Reset {
+		e = pulsing
+	}
+	return do(ctx, c, CanPower, e, func(d PowerControl) error { return d.SetPower(ctx, a) })
+}
+
+// Boot reads the override in force.
+func (c *Composed) Boot(ctx context.Context) (Boot, error) {
+	return by(ctx, c, CanBoot, reading, func(d BootControl) (Boot, error) { return d.Boot(ctx) })
+}
+
+// SetBoot sets the override.
+func (c *Composed) SetBoot(ctx context.Context, b Boot) error {
+	return do(ctx, c, CanBoot, setting, func(d BootControl) error { return d.SetBoot(ctx, b) })
+}
+
+// Sensors reads all sensors.
+func (c *Composed) Sensors(ctx context.Context) ([]Sensor, error) {
+	return by(ctx, c, CanSensors, reading, func(d SensorReader) ([]Sensor, error) { return d.Sensors(ctx) })
+}
+
+// BootMode reads the mode of the next boot.
+func (c *Composed) BootMode(ctx context.Context) (Mode, error) {
+	return by(ctx, c, CanBootMode, reading, func(d ModeControl) (Mode, error) { return d.BootMode(ctx) })
+}
+
+// SetBootMode sets the mode of later boots.
+func (c *Composed) SetBootMode(ctx context.Context, m Mode) error {
+	return do(ctx, c, CanBootMode, setting, func(d ModeControl) error { return d.SetBootMode(ctx, m) })
+}
+
+// Media reads the virtual drives.
+func (c *Composed) Media(ctx context.Context) ([]Slot, error) {
+	return by(ctx, c, CanMedia, reading, func(d MediaControl) ([]Slot, error) { return d.Media(ctx) })
+}
+
+// Insert inserts an image.
+func (c *Composed) Insert(ctx context.Context, m Medium, url string) (string, error) {
+	return by(ctx, c, CanMedia, setting, func(d MediaControl) (string, error) { return d.Insert(ctx, m, url) })
+}
+
+// Eject empties a slot, or all.
+func (c *Composed) Eject(ctx context.Context, slot string) error {
+	return do(ctx, c, CanMedia, setting, func(d MediaControl) error { return d.Eject(ctx, slot) })
+}
+
+// Settings reads the BIOS settings.
+func (c *Composed) Settings(ctx context.Context) ([]Setting, error) {
+	return by(ctx, c, CanSettings, reading, func(d SettingsControl) ([]Setting, error) { return d.Settings(ctx) })
+}
+
+// SetSettings asks for BIOS settings.
+func (c *Composed) SetSettings(ctx context.Context, values map[string]any) error {
+	return do(ctx, c, CanSettings, setting, func(d SettingsControl) error { return d.SetSettings(ctx, values) })
+}
+
+// ResetSettings asks for the factory's BIOS settings.
+func (c *Composed) ResetSettings(ctx context.Context) error {
+	return do(ctx, c, CanSettings, setting, func(d SettingsControl) error { return d.ResetSettings(ctx) })
+}
+
+// DropPending gives up pending BIOS settings.
+func (c *Composed) DropPending(ctx context.Context) error {
+	return do(ctx, c, CanSettings, setting, func(d SettingsControl) error { return d.DropPending(ctx) })
+}
+
+// SecureBoot reads the state of UEFI Secure Boot.
+func (c *Composed) SecureBoot(ctx context.Context) (SecureBoot, error) {
+	return by(ctx, c, CanSecureBoot, reading, func(d SecureBootControl) (SecureBoot, error) { return d.SecureBoot(ctx) })
+}
+
+// SetSecureBoot changes UEFI Secure Boot.
+func (c *Composed) SetSecureBoot(ctx context.Context, enabled bool) error {
+	return do(ctx, c, CanSecureBoot, setting, func(d SecureBootControl) error { return d.SetSecureBoot(ctx, enabled) })
+}
+
+// ResetSecureBootKeys puts the factory's keys back.
+func (c *Composed) ResetSecureBootKeys(ctx context.Context) error {
+	return do(ctx, c, CanSecureBoot, setting, func(d SecureBootControl) error { return d.ResetSecureBootKeys(ctx) })
+}
+
+// Firmware reads the firmware inventory.
+func (c *Composed) Firmware(ctx context.Context) ([]Component, error) {
+	return by(ctx, c, CanFirmware, reading, func(d FirmwareControl) ([]Component, error) { return d.Firmware(ctx) })
+}
+
+// Update begins a firmware update.
+func (c *Composed) Update(ctx context.Context, url, component string) (Task, error) {
+	return by(ctx, c, CanFirmware, pulsing, func(d FirmwareControl) (Task, error) { return d.Update(ctx, url, component) })
+}
+
+// Follow reads how a task is doing.
+func (c *Composed) Follow(ctx context.Context, id string) (Task, error) {
+	return by(ctx, c, CanFirmware, reading, func(d FirmwareControl) (Task, error) { return d.Follow(ctx, id) })
+}
+
+// Health reads the health.
+func (c *Composed) Health(ctx context.Context) (Health, error) {
+	return by(ctx, c, CanHealth, reading, func(d HealthReader) (Health, error) { return d.Health(ctx) })
+}
+
+// Events reads the event log.
+func (c *Composed) Events(ctx context.Context, limit int) ([]Event, error) {
+	return by(ctx, c, CanEvents, reading, func(d EventLog) ([]Event, error) { return d.Events(ctx, limit) })
+}
+
+// ClearEvents empties the event log.
+func (c *Composed) ClearEvents(ctx context.Context) error {
+	return do(ctx, c, CanEvents, setting, func(d EventLog) error { return d.ClearEvents(ctx) })
+}
+
+// Light reads the identify LED.
+func (c *Composed) Light(ctx context.Context) (Light, error) {
+	return by(ctx, c, CanLight, reading, func(d LightControl) (Light, error) { return d.Light(ctx) })
+}
+
+// SetLight changes the identify LED.
+func (c *Composed) SetLight(ctx context.Context, l Light) error {
+	return do(ctx, c, CanLight, setting, func(d LightControl) error { return d.SetLight(ctx, l) })
+}
+
+// Interrupt raises an NMI.
+func (c *Composed) Interrupt(ctx context.Context) error {
+	return do(ctx, c, CanInterrupt, pulsing, func(d Interrupter) error { return d.Interrupt(ctx) })
+}
+
+// Console opens the serial console.
+func (c *Composed) Console(ctx context.Context) (io.ReadWriteCloser, error) {
+	return by(ctx, c, CanConsole, reading, func(d Console) (io.ReadWriteCloser, error) { return d.Console(ctx) })
+}
+
+// Accounts lists the BMC's users.
+func (c *Composed) Accounts(ctx context.Context) ([]Account, error) {
+	return by(ctx, c, CanAccounts, reading, func(d AccountControl) ([]Account, error) { return d.Accounts(ctx) })
+}
+
+// AddAccount adds a user.
+func (c *Composed) AddAccount(ctx context.Context, name, password, role string) error {
+	return do(ctx, c, CanAccounts, setting, func(d AccountControl) error { return d.AddAccount(ctx, name, password, role) })
+}
+
+// SetPassword changes a user's password.
+func (c *Composed) SetPassword(ctx context.Context, name, password string) error {
+	return do(ctx, c, CanAccounts, pulsing, func(d AccountControl) error { return d.SetPassword(ctx, name, password) })
+}
+
+// RemoveAccount removes a user.
+func (c *Composed) RemoveAccount(ctx context.Context, name string) error {
+	return do(ctx, c, CanAccounts, setting, func(d AccountControl) error { return d.RemoveAccount(ctx, name) })
+}
+
+// RestartBMC restarts the BMC itself.
+func (c *Composed) RestartBMC(ctx context.Context, k RestartKind) error {
+	return do(ctx, c, CanRestart, pulsing, func(d Restarter) error { return d.RestartBMC(ctx, k) })
+}
+
+// NICs reads the network interfaces.
+func (c *Composed) NICs(ctx context.Context) ([]NIC, error) {
+	return by(ctx, c, CanNICs, reading, func(d NICReader) ([]NIC, error) { return d.NICs(ctx) })
+}

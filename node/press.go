@@ -1,0 +1,152 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/hagane-cloud/hagane/bmc"
+	"github.com/hagane-cloud/hagane/db"
+	"github.com/hagane-cloud/hagane/fault"
+	"github.com/hagane-cloud/hagane/workflow"
+)
+
+// How a button that has no effect is pressed again. A press every ten looks; the third goes by another
+// protocol where the BMC has one; the fifth restarts the BMC, at most once an hour. After that the step's
+// time runs out, and the node fails with what was tried.
+const (
+	again        = 10
+	otherPath    = 2
+	restartBMC   = 4
+	restartEvery = time.Hour
+	restartFact  = "bmc restarted"
+)
+
+// reach brings the power to want, pressing the button only on a difference that was read. before is
+// called ahead of each press.
+func (j *Job) reach(ctx context.Context, want bmc.Power, a bmc.Action, before func(ctx context.Context, d *bmc.Composed) error) error {
+	got, err := j.power(ctx)
+	if err != nil {
+		return err
+	}
+	if got == want {
+		return nil
+	}
+	if got == bmc.Unknown {
+		return workflow.Polling("the BMC to know the power state", j.soon())
+	}
+	if j.Run.Attempt%again == 0 {
+		d, err := j.BMC(ctx)
+		if err != nil {
+			return err
+		}
+		if err := j.escalate(ctx, d, want, j.Run.Attempt/again); err != nil {
+			return err
+		}
+		if before != nil {
+			if err := before(ctx, d); err != nil {
+				return err
+			}
+		}
+		if err := d.SetPower(ctx, a); err != nil {
+			j.keepTrace(ctx, err)
+			return fault.Wrap(string(a), err)
+		}
+	}
+	return workflow.Polling(fmt.Sprintf("the power to be %s", want), j.soon())
+}
+
+// escalate goes to stronger means when a button was pressed without effect, and says so in the node's history.
+func (j *Job) escalate(ctx context.Context, d *bmc.Composed, want bmc.Power, pressed int64) error {
+	switch pressed {
+	case otherPath:
+		if other := d.Other(bmc.CanPower); other != "" {
+			return j.tell(ctx, "power", fmt.Sprintf("the BMC accepted %d presses and the power is not %s; trying by %s", pressed, want, other))
+		}
+	case restartBMC:
+		last, _ := time.Parse(time.RFC3339, j.Node.Device[restartFact])
+		if time.Since(last) < restartEvery {
+			return j.tell(ctx, "power", fmt.Sprintf("the BMC accepted %d presses and the power is not %s; it was restarted less than an hour ago and is left alone", pressed, want))
+		}
+		if err := d.RestartBMC(ctx, bmc.Cold); err != nil {
+			return j.tell(ctx, "power", "the BMC obeys no press and can not be restarted: "+err.Error())
+		}
+		j.kept(j.Node).Memory.Set(restartFact, db.Now().Format(time.RFC3339))
+		if err := j.tell(ctx, "power", fmt.Sprintf("the BMC accepted %d presses and the power is not %s; the BMC was restarted", pressed, want)); err != nil {
+			return err
+		}
+		return workflow.Polling("the BMC to come back from its restart", backAgain)
+	}
+	return nil
+}
+
+// backAgain is when a BMC that was restarted is looked at next.
+const backAgain = 30 * time.Second
+
+// tell keeps an event in the node's history.
+func (j *Job) tell(ctx context.Context, kind, text string) error {
+	return j.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error { return j.note(ctx, tx, j.Node.ID, kind, text) })
+}
+
+// witnesses asks all paths for the power, and the agent's last heartbeat, and returns the state that they agree
+// on: Unknown when they contradict each other or nobody knows. What they said is kept.
+func (j *Job) witnesses(ctx context.Context) (bmc.Power, error) {
+	d, err := j.BMC(ctx)
+	if err != nil {
+		return bmc.Unknown, err
+	}
+	agreed, count := bmc.Unknown, 0
+	var words []string
+	hear := func(who string, p bmc.Power) {
+		words = append(words, who+" says "+string(p))
+		if p == bmc.Unknown {
+			return
+		}
+		if count == 0 {
+			agreed = p
+		} else if p != agreed {
+			agreed = bmc.Unknown
+		}
+		count++
+	}
+	var failed error
+	for _, s := range d.Witness(ctx) {
+		if s.Err != nil {
+			words = append(words, s.Witness+" does not answer")
+			failed = s.Err
+			continue
+		}
+		hear(s.Witness, s.Power)
+	}
+	if count == 0 && failed != nil {
+		return bmc.Unknown, failed
+	}
+	a, err := agentOf(ctx, j.DB.Read(), j.Node.ID)
+	if err != nil {
+		return bmc.Unknown, err
+	}
+	if a != nil && a.SeenAt.After(time.Now().Add(-beatSeconds*time.Second)) {
+		hear("a heartbeat of the agent", bmc.On)
+	}
+	sure := Told
+	switch {
+	case count > 1 && agreed == bmc.Unknown:
+		sure = Doubtful
+	case count > 1:
+		sure = Agreed
+	}
+	evidence := strings.Join(words, ", ")
+	if sure == Doubtful {
+		t, err := j.Truth(ctx, j.Node.ID, "power")
+		if err != nil {
+			return bmc.Unknown, err
+		}
+		if t == nil || t.Confidence != Doubtful {
+			if err := j.tell(ctx, "power", "witnesses contradict each other: "+evidence); err != nil {
+				return bmc.Unknown, err
+			}
+		}
+	}
+	return agreed, j.found(ctx, "power", agreed, evidence, sure)
+}
