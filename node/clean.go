@@ -84,6 +84,9 @@ func passGate(ctx context.Context, j *Job) error {
 	} else {
 		gate.OffAt = append(gate.OffAt[:1], now)
 	}
+	if err := j.provenAtBaseline(ctx); err != nil {
+		return err
+	}
 	if err := j.place(ctx, func(p *Port) int {
 		gate.Isolated = append(gate.Isolated, fmt.Sprintf("%s/%s", p.Switch, p.Port))
 		return isolatedVLAN

@@ -84,25 +84,28 @@ var Works = []Work{
 	{While: Deleting, Run: undeploy, Then: Cleaning},
 }
 
-var verify = workflow.Workflow[*Job]{Name: "verify/1", Steps: []workflow.Step[*Job]{
+var verify = workflow.Workflow[*Job]{Name: "verify/2", Steps: []workflow.Step[*Job]{
 	{Name: "reach the BMC", Do: reachBMC, Within: 3 * time.Minute},
+	{Name: "find out what the BMC can do", Do: surveyBMC, Within: 10 * time.Minute},
 	{Name: "read the power state", Do: readPower, Within: 2 * time.Minute},
 }}
 
 var inspect = workflow.Workflow[*Job]{Name: "inspect/1", Steps: []workflow.Step[*Job]{
-	{Name: "power off", Do: powerOff, Within: 2 * time.Minute},
+	{Name: "power off", Do: powerOff, Within: 15 * time.Minute},
 	{Name: "join the provisioning network", Do: joinProvisioning, Undo: leaveNetworks, Within: 1 * time.Minute},
-	{Name: "boot the agent", Do: bootAgent, Undo: dismissAgent, Within: 5 * time.Minute},
+	{Name: "boot the agent", Do: bootAgent, Undo: dismissAgent, Within: 15 * time.Minute},
 	{Name: "hear from the agent", Do: heardFromAgent, Within: 15 * time.Minute},
 	{Name: "take the inventory", Do: takeInventory, Within: 5 * time.Minute},
 	{Name: "power off after the inspection", Do: shutDown, Within: 3 * time.Minute},
 	{Name: "leave the provisioning network", Do: leaveNetworks, Within: 1 * time.Minute},
 }}
 
-var clean = workflow.Workflow[*Job]{Name: "clean/1", Steps: []workflow.Step[*Job]{
-	{Name: "power off", Do: powerOff, Within: 2 * time.Minute},
+var clean = workflow.Workflow[*Job]{Name: "clean/2", Steps: []workflow.Step[*Job]{
+	{Name: "power off", Do: powerOff, Within: 15 * time.Minute},
+	{Name: "put the BMC back in order", Do: tidyBMC, Within: 10 * time.Minute},
+	{Name: "bring settings and firmware to the baseline", Do: settle, Within: 2 * time.Hour, NotAbortable: true},
 	{Name: "join the cleaning network", Do: joinCleaning, Undo: leaveNetworks, Within: 1 * time.Minute},
-	{Name: "boot the agent", Do: bootAgent, Undo: dismissAgent, Within: 5 * time.Minute},
+	{Name: "boot the agent", Do: bootAgent, Undo: dismissAgent, Within: 15 * time.Minute},
 	{Name: "hear from the agent", Do: heardFromAgent, Within: 15 * time.Minute},
 	{Name: "erase the disks", Do: eraseDisks, Within: 24 * time.Hour, NotAbortable: true},
 	{Name: "power off after erasing", Do: shutDown, Within: 3 * time.Minute},
@@ -111,26 +114,26 @@ var clean = workflow.Workflow[*Job]{Name: "clean/1", Steps: []workflow.Step[*Job
 }}
 
 var deploy = workflow.Workflow[*Job]{Name: "deploy/1", Steps: []workflow.Step[*Job]{
-	{Name: "power off", Do: powerOff, Within: 2 * time.Minute},
+	{Name: "power off", Do: powerOff, Within: 15 * time.Minute},
 	{Name: "join the provisioning network", Do: joinProvisioning, Undo: leaveNetworks, Within: 1 * time.Minute},
-	{Name: "boot the agent", Do: bootAgent, Undo: dismissAgent, Within: 5 * time.Minute},
+	{Name: "boot the agent", Do: bootAgent, Undo: dismissAgent, Within: 15 * time.Minute},
 	{Name: "hear from the agent", Do: heardFromAgent, Within: 15 * time.Minute},
 	{Name: "write the image", Do: writeImage, Within: 40 * time.Minute},
 	{Name: "write the config drive", Do: writeConfigDrive, Within: 5 * time.Minute},
 	{Name: "power off after writing", Do: shutDown, Within: 3 * time.Minute},
 	{Name: "join the tenant's networks", Do: joinTenant, Undo: leaveNetworks, Within: 1 * time.Minute},
-	{Name: "boot from disk", Do: bootFromDisk, Undo: powerOff, Within: 10 * time.Minute},
+	{Name: "boot from disk", Do: bootFromDisk, Undo: powerOff, Within: 15 * time.Minute},
 }}
 
 var undeploy = workflow.Workflow[*Job]{Name: "undeploy/1", Steps: []workflow.Step[*Job]{
-	{Name: "power off", Do: powerOff, Within: 5 * time.Minute},
+	{Name: "power off", Do: powerOff, Within: 15 * time.Minute},
 	{Name: "leave the tenant's networks", Do: leaveNetworks, Within: 5 * time.Minute},
 	{Name: "forget the tenant", Do: forgetTenant, Within: 1 * time.Minute},
 }}
 
 // power changes the power of a node at rest. It is no part of the life: power is an observed fact, never a state.
 var power = workflow.Workflow[*Job]{Name: "power/1", Steps: []workflow.Step[*Job]{
-	{Name: "change the power", Do: changePower, Within: 12 * time.Minute},
+	{Name: "change the power", Do: changePower, Within: 20 * time.Minute},
 }}
 
 // moving returns the work of a state; nil for a resting state.

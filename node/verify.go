@@ -31,3 +31,24 @@ func readPower(ctx context.Context, j *Job) error {
 	}
 	return nil
 }
+
+// surveyBMC reads what the BMC can do by each protocol, and what it says of the server's health and NICs. It is done
+// again when the BMC's firmware has changed. What a BMC can not do is no failure.
+func surveyBMC(ctx context.Context, j *Job) error {
+	if j.imaginary() {
+		return nil
+	}
+	d, err := j.BMC(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := d.Survey(ctx); err != nil {
+		return fault.Wrap("finding out what the BMC can do", err)
+	}
+	for _, kind := range []string{"nics", "health", "firmware", "boot mode"} {
+		if err := j.lookUp(ctx, d, kind, Told); err != nil && bmc.Passing(err) {
+			return err
+		}
+	}
+	return nil
+}

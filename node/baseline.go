@@ -1,0 +1,371 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"github.com/hagane-cloud/hagane/bmc"
+	"github.com/hagane-cloud/hagane/db"
+	"github.com/hagane-cloud/hagane/fault"
+	"github.com/hagane-cloud/hagane/workflow"
+)
+
+// Baseline is what the nodes of a resource class are brought back to between tenants.
+type Baseline struct {
+	bun.BaseModel `bun:"table:baseline"`
+
+	ResourceClass string                 `bun:",pk" json:"resource_class"`
+	Settings      map[string]any         `json:"settings"`    // BIOS settings, by name
+	Firmware      map[string]FirmwareAim `json:"firmware"`    // by component id
+	SecureBoot    string                 `json:"secure_boot"` // on, off, or "" for as it is
+	UpdatedAt     time.Time              `json:"updated_at"`
+}
+
+// FirmwareAim is the version of a component and where the BMC gets it.
+type FirmwareAim struct {
+	Version string `json:"version"`
+	URL     string `json:"url"`
+}
+
+// SetBaseline keeps the baseline of a resource class.
+func (s *Service) SetBaseline(ctx context.Context, b Baseline) error {
+	if b.ResourceClass == "" {
+		return fault.Field("resource_class", "is missing")
+	}
+	if !slices.Contains([]string{"", "on", "off"}, b.SecureBoot) {
+		return fault.Field("secure_boot", "must be on, off or empty")
+	}
+	for id, f := range b.Firmware {
+		if u, err := url.Parse(f.URL); f.Version == "" || err != nil || u.Host == "" {
+			return fault.Field("firmware", "%s needs a version and the URL of its image", id)
+		}
+	}
+	b.UpdatedAt = db.Now()
+	return s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+		_, err := tx.NewInsert().Model(&b).On("CONFLICT (resource_class) DO UPDATE").Set("settings = EXCLUDED.settings").Set("firmware = EXCLUDED.firmware").
+			Set("secure_boot = EXCLUDED.secure_boot").Set("updated_at = EXCLUDED.updated_at").Exec(ctx)
+		return err
+	})
+}
+
+// Baselines lists the baselines.
+func (s *Service) Baselines(ctx context.Context) ([]Baseline, error) {
+	out := []Baseline{}
+	err := s.DB.Read().NewSelect().Model(&out).OrderExpr("resource_class").Scan(ctx)
+	return out, fault.Wrap("listing baselines", err)
+}
+
+func (j *Job) baseline(ctx context.Context) (Baseline, error) {
+	var b Baseline
+	err := j.DB.Read().NewSelect().Model(&b).Where("resource_class = ?", j.Node.ResourceClass).Scan(ctx)
+	if db.None(err) {
+		return b, nil
+	}
+	return b, fault.Wrap("reading the baseline", err)
+}
+
+// The kinds of truth that the node itself was found with when nobody had used it yet: what a tenant may have
+// changed is compared with them where the resource class has no baseline.
+const (
+	firstSettings = "settings at first"
+	firstUsers    = "users at first"
+)
+
+// tidyBMC takes back what a tenant may have left at the BMC: media, boot override, pending settings, users, the
+// lit LED. The event log is saved and cleared. What the BMC can not do is passed over.
+func tidyBMC(ctx context.Context, j *Job) error {
+	d, err := j.BMC(ctx)
+	if err != nil || j.imaginary() {
+		return err
+	}
+	var drift []string
+	for _, part := range []func(ctx context.Context, j *Job, d *bmc.Composed) ([]string, error){tidyMedia, tidyOverride, tidyLight, tidyUsers, tidyEvents} {
+		words, err := part(ctx, j, d)
+		if err != nil && !lacking(err) {
+			j.keepTrace(ctx, err)
+			return err
+		}
+		drift = append(drift, words...)
+	}
+	if len(drift) > 0 {
+		return j.tell(ctx, "drift", "put back: "+strings.Join(drift, "; "))
+	}
+	return nil
+}
+
+// lacking reports whether a BMC can not do something at all, which is no reason to stop.
+func lacking(err error) bool {
+	return slices.Contains([]bmc.Class{bmc.Unsupported, bmc.Licence}, bmc.ClassOf(err))
+}
+
+func tidyMedia(ctx context.Context, j *Job, d *bmc.Composed) ([]string, error) {
+	slots, err := d.Media(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var drift []string
+	for _, s := range slots {
+		if s.Inserted {
+			drift = append(drift, "ejected "+s.Image+" from "+s.ID)
+		}
+	}
+	if len(drift) > 0 {
+		if err := d.Eject(ctx, ""); err != nil {
+			return nil, err
+		}
+	}
+	return drift, j.lookUp(ctx, d, "media", Proven)
+}
+
+func tidyOverride(ctx context.Context, _ *Job, d *bmc.Composed) ([]string, error) {
+	b, err := d.Boot(ctx)
+	if err != nil || b.Device == bmc.None {
+		return nil, err
+	}
+	return nil, d.SetBoot(ctx, bmc.Boot{Device: bmc.None}) // every deployment leaves one: no drift
+}
+
+func tidyLight(ctx context.Context, _ *Job, d *bmc.Composed) ([]string, error) {
+	l, err := d.Light(ctx)
+	if err != nil || l == bmc.LightOff || l == "" {
+		return nil, err
+	}
+	return []string{"identify LED off"}, d.SetLight(ctx, bmc.LightOff)
+}
+
+// tidyUsers removes users that were not there when the node was first cleaned.
+func tidyUsers(ctx context.Context, j *Job, d *bmc.Composed) ([]string, error) {
+	all, err := d.Accounts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t, err := j.Truth(ctx, j.Node.ID, firstUsers)
+	if err != nil {
+		return nil, err
+	}
+	if t == nil {
+		return nil, j.found(ctx, firstUsers, all, "read at the first cleaning", Told)
+	}
+	first, err := Known[[]bmc.Account](t)
+	if err != nil {
+		return nil, err
+	}
+	var drift []string
+	for _, a := range all {
+		if slices.ContainsFunc(first, func(f bmc.Account) bool { return f.Name == a.Name }) {
+			continue
+		}
+		if err := d.RemoveAccount(ctx, a.Name); err != nil {
+			return drift, err
+		}
+		drift = append(drift, "removed the BMC's user "+a.Name)
+	}
+	return drift, nil
+}
+
+// tidyEvents keeps the event log of the tenancy and clears it.
+func tidyEvents(ctx context.Context, j *Job, d *bmc.Composed) ([]string, error) {
+	if err := j.lookUp(ctx, d, "events", Told); err != nil {
+		return nil, err
+	}
+	return nil, d.ClearEvents(ctx)
+}
+
+// settle brings BIOS settings, secure boot and firmware to the baseline. They come into force when the agent is
+// booted, with one boot for all.
+func settle(ctx context.Context, j *Job) error {
+	d, err := j.BMC(ctx)
+	if err != nil || j.imaginary() {
+		return err
+	}
+	want, err := j.baseline(ctx)
+	if err != nil {
+		return err
+	}
+	if err := j.settleSettings(ctx, d, want); err != nil && !lacking(err) {
+		return err
+	}
+	if want.SecureBoot != "" {
+		if err := j.settleSecureBoot(ctx, d, want.SecureBoot == "on"); err != nil {
+			return err
+		}
+	}
+	return j.settleFirmware(ctx, d, want.Firmware)
+}
+
+// settleSettings asks for the settings that differ from the baseline, or from how the node was found at first.
+func (j *Job) settleSettings(ctx context.Context, d *bmc.Composed, want Baseline) error {
+	now, err := d.Settings(ctx)
+	if err != nil {
+		return err
+	}
+	aim := maps.Clone(want.Settings)
+	t, err := j.Truth(ctx, j.Node.ID, firstSettings)
+	if err != nil {
+		return err
+	}
+	if t == nil {
+		if err := j.found(ctx, firstSettings, now, "read at the first cleaning", Told); err != nil {
+			return err
+		}
+	} else {
+		first, err := Known[[]bmc.Setting](t)
+		if err != nil {
+			return err
+		}
+		if aim == nil {
+			aim = map[string]any{}
+		}
+		for _, s := range first {
+			if _, set := aim[s.Name]; !set && s.Value != nil && s.Type != "password" {
+				aim[s.Name] = s.Value
+			}
+		}
+	}
+	change, drift := difference(now, aim)
+	if len(change) == 0 {
+		return j.found(ctx, "settings", now, "read from the BMC", Proven)
+	}
+	if j.Run.Attempt == 0 {
+		if err := j.tell(ctx, "drift", "BIOS settings that differ from the baseline: "+strings.Join(drift, "; ")); err != nil {
+			return err
+		}
+	}
+	return d.SetSettings(ctx, change)
+}
+
+// difference returns the settings that have another value than aimed at, also where that is only pending.
+func difference(now []bmc.Setting, aim map[string]any) (change map[string]any, words []string) {
+	change = map[string]any{}
+	for _, s := range now {
+		v, ok := aim[s.Name]
+		value := s.Value
+		if s.Pending != nil {
+			value = s.Pending
+		}
+		if !ok || s.ReadOnly || fmt.Sprint(v) == fmt.Sprint(value) {
+			continue
+		}
+		change[s.Name] = v
+		words = append(words, fmt.Sprintf("%s is %v, not %v", s.Name, value, v))
+	}
+	return change, words
+}
+
+func (j *Job) settleSecureBoot(ctx context.Context, d *bmc.Composed, want bool) error {
+	now, err := d.SecureBoot(ctx)
+	if err != nil {
+		if lacking(err) {
+			return j.tell(ctx, "drift", "the baseline's secure boot can not be set: "+err.Error())
+		}
+		return err
+	}
+	if now.Enabled == want {
+		return nil
+	}
+	if err := d.SetSecureBoot(ctx, want); err != nil {
+		return err
+	}
+	return j.tell(ctx, "drift", fmt.Sprintf("secure boot was %v, and is set to %v", now.Enabled, want))
+}
+
+// updateFact remembers the task of a component's update, so that no update begins twice.
+const updateFact = "update "
+
+// settleFirmware has the BMC install what differs from the baseline, one component after the other, and follows
+// each until the task has ended. The version that is read back is the proof; some are in force after the boot only.
+func (j *Job) settleFirmware(ctx context.Context, d *bmc.Composed, want map[string]FirmwareAim) error {
+	if len(want) == 0 {
+		return nil
+	}
+	now, err := d.Firmware(ctx)
+	if err != nil {
+		if lacking(err) {
+			return j.tell(ctx, "drift", "the baseline's firmware can not be installed: "+err.Error())
+		}
+		return err
+	}
+	memory := j.kept(j.Node).Memory
+	for _, c := range now {
+		aim, ok := want[c.ID]
+		fact := updateFact + c.ID + " " + aim.Version
+		id := memory.Get(fact)
+		if !ok || c.Version == aim.Version || id == "done" {
+			memory.Set(fact, "")
+			continue
+		}
+		if id == "" {
+			t, err := d.Update(ctx, aim.URL, c.ID)
+			if err != nil {
+				return workflow.GiveUp(fault.Wrap("updating "+c.Name, err))
+			}
+			memory.Set(fact, t.ID)
+			if err := j.tell(ctx, "firmware", fmt.Sprintf("updating %s from %s to %s", c.Name, c.Version, aim.Version)); err != nil {
+				return err
+			}
+			return workflow.Polling(fmt.Sprintf("the update of %s", c.Name), j.soon())
+		}
+		t, err := d.Follow(ctx, id)
+		switch {
+		case err != nil:
+			return err
+		case t.Failed != "":
+			memory.Set(fact, "")
+			return workflow.GiveUp(fault.Errorf(fault.Conflict, "the update of %s failed: %s", c.Name, t.Failed))
+		case !t.Done:
+			return workflow.Polling(fmt.Sprintf("the update of %s, %d %%", c.Name, t.Percent), j.soon())
+		}
+		memory.Set(fact, "done") // in force, or after the boot that follows
+	}
+	return j.lookUp(ctx, d, "firmware", Told)
+}
+
+// provenAtBaseline reads settings and firmware back after the boot that put them in force.
+func (j *Job) provenAtBaseline(ctx context.Context) error {
+	if j.imaginary() {
+		return nil
+	}
+	want, err := j.baseline(ctx)
+	if err != nil || (len(want.Settings) == 0 && len(want.Firmware) == 0) {
+		return err
+	}
+	d, err := j.BMC(ctx)
+	if err != nil {
+		return err
+	}
+	if len(want.Settings) > 0 {
+		now, err := d.Settings(ctx)
+		if err != nil {
+			return err
+		}
+		for i := range now {
+			now[i].Pending = nil
+		}
+		if change, words := difference(now, want.Settings); len(change) > 0 {
+			return workflow.GiveUp(fault.Errorf(fault.Conflict, "BIOS settings did not come into force: %s", strings.Join(words, "; ")))
+		}
+		if err := j.found(ctx, "settings", now, "read back after a boot", Proven); err != nil {
+			return err
+		}
+	}
+	if len(want.Firmware) == 0 {
+		return nil
+	}
+	now, err := d.Firmware(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range now {
+		if aim, ok := want.Firmware[c.ID]; ok && aim.Version != c.Version {
+			return workflow.GiveUp(fault.Errorf(fault.Conflict, "the firmware of %s is %s after its update, not %s", c.Name, c.Version, aim.Version))
+		}
+	}
+	return j.found(ctx, "firmware", now, "read back after a boot", Proven)
+}
