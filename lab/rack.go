@@ -141,8 +141,9 @@ func (r *rack) add(i int, newMachine makeMachine, before client.Lab) error {
 		Vendor: "Hagane", Model: "Lab BMC", Firmware: firmwareVersion, Log: r.options.Log.With("bmc", spec.Name),
 	}
 	access := client.BMC{Username: config.Username, Password: config.Password}
+	plain := redfish.Plain()
 	if spec.Mode == machine.UEFI {
-		b, err := redfish.Listen(config, redfish.Personalities[i/2%len(redfish.Personalities)])
+		b, err := redfish.Listen(config, plain[i/2%len(plain)])
 		if err != nil {
 			return errors.Join(err, m.Close())
 		}

@@ -26,7 +26,7 @@ const (
 	None    Device = "none"
 	Disk    Device = "disk"
 	Network Device = "network"
-	CDROM   Device = "cdrom" // the lab's machines have none: nothing boots
+	CDROM   Device = "cdrom" // what the BMC presents as a drive; without a medium the disks are next
 	Setup   Device = "setup" // the firmware's own menu: nothing boots
 )
 
@@ -95,6 +95,7 @@ type Status struct {
 	Boot       Boot      // the override in force
 	Ended      string    // why it was last off, such as "powered off by its operating system"
 	Console    string    // file with everything written to the serial console
+	Medium     string    // URL of the image in the CD drive; "" when that is empty
 }
 
 // Blankness is what reading a whole disk showed.
@@ -116,6 +117,9 @@ type Machine interface {
 	Power(ctx context.Context, a Action) error
 	// SetBoot sets the boot device override for later boots.
 	SetBoot(ctx context.Context, b Boot) error
+	// SetMedium puts the image at a URL (http, https or a file's path) into the CD drive; "" takes out what is in
+	// it. A running machine sees the change. The image is read while it is in use.
+	SetMedium(ctx context.Context, url string) error
 	// Blank reads a disk from end to end, whatever the machine is doing.
 	Blank(ctx context.Context, disk int) (Blankness, error)
 	// Close powers the machine off and gives up what it holds. Disks and console stay on file.
@@ -129,7 +133,9 @@ func (b Boot) Order() []Device {
 		return []Device{Network, Disk}
 	case Disk:
 		return []Device{Disk}
-	case CDROM, Setup:
+	case CDROM:
+		return []Device{CDROM, Disk}
+	case Setup:
 		return nil
 	case None:
 	}

@@ -12,9 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stmcginnis/gofish"
-	"github.com/stmcginnis/gofish/schemas"
-
 	"github.com/hagane-cloud/hagane/lab/bmcsim"
 	"github.com/hagane-cloud/hagane/lab/ether"
 	"github.com/hagane-cloud/hagane/lab/machine"
@@ -58,73 +55,6 @@ func serve(t *testing.T, kind Personality) (*BMC, *sim.Machine) {
 		_ = m.Close()
 	})
 	return b, m
-}
-
-func TestGofish(t *testing.T) {
-	for _, kind := range Personalities {
-		t.Run(kind.SystemID, func(t *testing.T) { driveByGofish(t, kind) })
-	}
-}
-
-func driveByGofish(t *testing.T, kind Personality) {
-	b, m := serve(t, kind)
-	c, err := gofish.ConnectContext(t.Context(), gofish.ClientConfig{Endpoint: b.Address(), Username: "admin", Password: password, Insecure: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	systems, err := c.Service.Systems()
-	if err != nil || len(systems) != 1 {
-		t.Fatalf("%d systems: %v", len(systems), err)
-	}
-	s := systems[0]
-	if s.SerialNumber != m.Spec().Serial || !strings.EqualFold(s.UUID, m.Spec().UUID) || s.PowerState != schemas.OffPowerState {
-		t.Errorf("%+v", s)
-	}
-	if err := s.SetBoot(&schemas.Boot{
-		BootSourceOverrideEnabled: schemas.OnceBootSourceOverrideEnabled, BootSourceOverrideTarget: schemas.PxeBootSource,
-		BootSourceOverrideMode: schemas.UEFIBootSourceOverrideMode,
-	}); err != nil {
-		t.Fatal(err)
-	}
-	if got := m.Status(); got.Boot.Device != machine.Network || got.Boot.Persistent || got.NextMode != machine.UEFI {
-		t.Errorf("%+v", got)
-	}
-	if _, err := s.Reset(schemas.OnResetType); err != nil {
-		t.Fatal(err)
-	}
-	again, err := schemas.GetComputerSystem(c, b.SystemPath())
-	if err != nil || again.PowerState != schemas.OnPowerState || again.Boot.BootSourceOverrideEnabled != schemas.DisabledBootSourceOverrideEnabled {
-		t.Errorf("%+v %v", again, err)
-	}
-	nics, err := s.EthernetInterfaces()
-	if err != nil || len(nics) != 1 || nics[0].MACAddress != m.Spec().NICs[0].MAC.String() {
-		t.Errorf("%+v %v", nics, err)
-	}
-	if _, err := s.Reset(schemas.ForceOffResetType); err != nil || m.Status().On {
-		t.Error(err)
-	}
-	managers, err := c.Service.Managers()
-	if err != nil || len(managers) != 1 || managers[0].FirmwareVersion != "2.13" {
-		t.Errorf("%+v %v", managers, err)
-	}
-	chassis, err := c.Service.Chassis()
-	if err != nil || len(chassis) != 1 {
-		t.Fatal(err)
-	}
-	thermal, err := chassis[0].Thermal()
-	if err != nil || len(thermal.Temperatures) != 2 || len(thermal.Fans) != 2 {
-		t.Fatalf("%+v %v", thermal, err)
-	}
-	if thermal.Temperatures[1].ReadingCelsius != nil {
-		t.Error("a CPU that is off has a temperature")
-	}
-	if p, err := chassis[0].Power(); err != nil || len(p.Voltages) != 1 || len(p.PowerControl) != 1 {
-		t.Errorf("%+v %v", p, err)
-	}
-	c.Logout()
-	if left := b.sessions.ids(); len(left) != 0 {
-		t.Errorf("sessions left: %v", left)
-	}
 }
 
 // client asks by Basic authentication and returns status, error id and headers.
@@ -228,7 +158,7 @@ func TestSessionsAreFew(t *testing.T) {
 	c := newClient(t, b)
 	const login = `{"UserName":"admin","Password":"` + password + `"}`
 	var token, where string
-	for range Personalities[2].MaxSessions {
+	for range Personalities[2].Logins.Max {
 		status, _, header := c.do("POST", "/redfish/v1/SessionService/Sessions", login, nil)
 		if status != 201 {
 			t.Fatal(status)

@@ -1,10 +1,11 @@
 package redfish
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/subtle"
 	"net/http"
-	"sort"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -16,6 +17,7 @@ const sessionLife = 30 * time.Minute // without a request
 type session struct {
 	id    string
 	token string
+	user  string
 	used  time.Time
 }
 
@@ -30,7 +32,7 @@ type sessions struct {
 }
 
 // login opens a session; ok is false when there is no room.
-func (s *sessions) login() (opened session, ok bool) {
+func (s *sessions) login(user string) (opened session, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.expire()
@@ -38,23 +40,23 @@ func (s *sessions) login() (opened session, ok bool) {
 		return session{}, false
 	}
 	s.next++
-	fresh := &session{id: strconv.Itoa(s.next), token: rand.Text(), used: s.now()}
+	fresh := &session{id: strconv.Itoa(s.next), token: rand.Text(), user: user, used: s.now()}
 	s.open = append(s.open, fresh)
 	return *fresh, true
 }
 
-// use reports whether a token belongs to an open session, and keeps that session open.
-func (s *sessions) use(token string) bool {
+// use returns whose open session a token belongs to, and keeps that session open.
+func (s *sessions) use(token string) (user string, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.expire()
 	for _, one := range s.open {
 		if same(one.token, token) {
 			one.used = s.now()
-			return true
+			return one.user, true
 		}
 	}
-	return false
+	return "", false
 }
 
 // logout closes a session; ok is false when there is none of that id.
@@ -63,11 +65,18 @@ func (s *sessions) logout(id string) (ok bool) {
 	defer s.mu.Unlock()
 	for i, one := range s.open {
 		if one.id == id {
-			s.open = append(s.open[:i], s.open[i+1:]...)
+			s.open = slices.Delete(s.open, i, i+1)
 			return true
 		}
 	}
 	return false
+}
+
+// forget closes all sessions, as a restart does.
+func (s *sessions) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open = nil
 }
 
 func (s *sessions) ids() []string {
@@ -78,31 +87,115 @@ func (s *sessions) ids() []string {
 	for _, one := range s.open {
 		ids = append(ids, one.id)
 	}
-	sort.Strings(ids)
+	slices.Sort(ids)
 	return ids
 }
 
 func (s *sessions) expire() {
-	var left []*session
-	for _, one := range s.open {
-		if s.now().Sub(one.used) < sessionLife {
-			left = append(left, one)
-		}
-	}
-	s.open = left
-}
-
-// allowed reports whether a request carries a valid token or password.
-func (b *BMC) allowed(r *http.Request) bool {
-	if token := r.Header.Get("X-Auth-Token"); token != "" {
-		return b.sessions.use(token)
-	}
-	user, password, ok := r.BasicAuth()
-	return ok && b.knows(user, password)
-}
-
-func (b *BMC) knows(user, password string) bool {
-	return same(user, b.config.Username) && same(password, b.config.Password)
+	s.open = slices.DeleteFunc(s.open, func(one *session) bool { return s.now().Sub(one.used) >= sessionLife })
 }
 
 func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
+
+// admitted checks token or password, and answers when neither is good.
+func (c *call) admitted() bool {
+	var user string
+	var ok bool
+	if token := c.r.Header.Get("X-Auth-Token"); token != "" {
+		user, ok = c.sessions.use(token)
+	} else {
+		var password string
+		if user, password, ok = c.r.BasicAuth(); ok {
+			ok = c.knows(user, password)
+		}
+	}
+	if !ok {
+		c.w.Header().Set("WWW-Authenticate", `Basic realm="Redfish"`)
+		c.refuse(http.StatusUnauthorized, "NoValidSession", "There is no valid session established with the implementation.")
+		return false
+	}
+	account := c.accountOf(user)
+	if c.config.NewPassword && !c.passwordChanged() && c.path != account && c.path != "SessionService/Sessions" {
+		c.refuse(http.StatusForbidden, "PasswordChangeRequired", "The password provided for this account must be changed before access is granted.", root+"/"+account)
+		return false
+	}
+	return true
+}
+
+func (c *call) passwordChanged() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state.password
+}
+
+func (b *BMC) sessionPath() string {
+	if b.kind.Logins.Old {
+		return "Sessions"
+	}
+	return "SessionService/Sessions"
+}
+
+func (c *call) login() {
+	user, password := c.body.text("UserName"), c.body.text("Password")
+	if _, wrong := c.body["UserName"].(string); !wrong {
+		c.refuse(http.StatusBadRequest, "PropertyMissing", "The property UserName is needed.", "UserName")
+		return
+	}
+	if !c.knowsLocked(user, password) {
+		c.refuse(http.StatusUnauthorized, "ResourceAtUriUnauthorized", "The credentials are not valid.")
+		return
+	}
+	var s session
+	ok := false
+	if !c.fault.Sessions {
+		s, ok = c.sessions.login(user)
+	}
+	if !ok {
+		c.refuse(http.StatusServiceUnavailable, cmp.Or(c.kind.Logins.FullID, "SessionLimitExceeded"), "The number of simultaneous sessions exceeds the limit of the implementation.")
+		return
+	}
+	c.path = c.sessionPath() + "/" + s.id
+	c.args = []string{s.id}
+	doc := c.session()
+	if c.kind.Logins.NoID {
+		delete(doc, "@odata.id")
+	}
+	where := root + "/" + c.path
+	if c.kind.Logins.Absolut {
+		where = "https://" + c.r.Host + where + "/"
+	}
+	c.w.Header().Set("X-Auth-Token", s.token)
+	c.w.Header().Set("Location", where)
+	c.send(http.StatusCreated, doc)
+}
+
+func (c *call) session() document {
+	if !slices.Contains(c.sessions.ids(), c.args[0]) {
+		return nil
+	}
+	d := c.resource("Session.v1_3_0.Session", "User Session")
+	d["UserName"] = c.config.Username
+	return d
+}
+
+func (c *call) logout() {
+	if !c.sessions.logout(c.args[0]) {
+		c.missing()
+		return
+	}
+	c.done(0)
+}
+
+func (c *call) sessionService() document {
+	d := c.resource("SessionService.v1_1_6.SessionService", "Session Service")
+	d["ServiceEnabled"], d["SessionTimeout"], d["Sessions"] = true, int(sessionLife.Seconds()), link(c.sessionPath())
+	return d
+}
+
+func (c *call) sessionList() document {
+	var paths []string
+	for _, id := range c.sessions.ids() {
+		paths = append(paths, c.sessionPath()+"/"+id)
+	}
+	return c.members("Session", paths...)
+}

@@ -1,175 +1,207 @@
 package redfish
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 
-	"github.com/hagane-cloud/hagane/lab/machine"
+	"github.com/hagane-cloud/hagane/lab/bmcsim"
 )
 
-// targets are the boot targets by the machine's devices.
-var targets = map[machine.Device]string{
-	machine.None: "None", machine.Network: "Pxe", machine.Disk: "Hdd", machine.CDROM: "Cd", machine.Setup: "BiosSetup",
+// catchUp carries out what waited for a boot of the machine or a restart of the BMC. The lock is held.
+func (b *BMC) catchUp() {
+	s := &b.state
+	if boots := b.machine.Status().Boots; boots != s.boots {
+		s.boots, s.lie = boots, nil
+		b.applySettings()
+		b.activate("BIOS")
+	}
+	if r := b.restarts.Load(); r != s.restarts {
+		s.restarts = r
+		b.activate("BMC")
+	}
 }
 
-// resetTypes are the reset types that the BMC offers.
-var resetTypes = []string{"On", "ForceOff", "GracefulShutdown", "ForceRestart", "PowerCycle", "PushPowerButton"}
+func (c *call) systems() document {
+	paths := []string{c.system()}
+	if c.kind.Tree.HGX {
+		paths = []string{"Systems/HGX_Baseboard_0", c.system()}
+	}
+	return c.members("ComputerSystem", paths...)
+}
 
-func (b *BMC) system() document {
-	spec, st := b.machine.Spec(), b.machine.Status()
-	path := b.SystemPath()
-	return document{
-		"@odata.type": "#ComputerSystem.v1_10_0.ComputerSystem", "@odata.id": path, "@odata.context": root + "/$metadata#ComputerSystem.ComputerSystem",
-		"Id": b.kind.SystemID, "Name": "System", "SystemType": "Physical", "AssetTag": "",
+// inSelfTest reports whether the machine is in its power-on self-test.
+func (b *BMC) inSelfTest() bool { return bmcsim.InSelfTest(b.machine.Status(), b.selfTest) }
+
+func (c *call) showSystem() document {
+	spec, st := c.machine.Spec(), c.machine.Status()
+	d := c.resource("ComputerSystem.v1_13_0.ComputerSystem", "System")
+	for k, v := range (document{
+		"@odata.context": root + "/$metadata#ComputerSystem.ComputerSystem", "SystemType": "Physical", "AssetTag": "",
 		"Manufacturer": spec.Manufacturer, "Model": spec.Product, "SerialNumber": spec.Serial, "SKU": "HG-1", "PartNumber": "HG-1", "UUID": spec.UUID,
-		"BiosVersion": "lab-1.0", "PowerState": power(st.On), "IndicatorLED": "Off",
-		"Status":             document{"Health": "OK", "HealthRollup": "OK", "State": "Enabled"},
-		"ProcessorSummary":   document{"Count": 1, "Model": "Hagane Lab CPU", "Status": document{"Health": "OK", "State": "Enabled"}},
-		"MemorySummary":      document{"TotalSystemMemoryGiB": float64(spec.MemoryMB) / 1024, "Status": document{"Health": "OK", "State": "Enabled"}},
-		"Boot":               boot(st),
-		"EthernetInterfaces": link(path + "/EthernetInterfaces"),
-		"Links":              document{"Chassis": []document{link(root + "/Chassis/" + b.kind.ChassisID)}, "ManagedBy": []document{link(root + "/Managers/" + b.kind.ManagerID)}},
-		"Actions":            document{"#ComputerSystem.Reset": document{"target": path + "/Actions/ComputerSystem.Reset", "ResetType@Redfish.AllowableValues": resetTypes}},
-		"LastResetTime":      st.Since.UTC().Format("2006-01-02T15:04:05Z"),
+		"BiosVersion": c.version("BIOS"), "PowerState": c.power(), "Status": c.health(),
+		"ProcessorSummary": document{"Count": 1, "Model": "Hagane Lab CPU", "Status": fine()},
+		"MemorySummary":    document{"TotalSystemMemoryGiB": float64(spec.MemoryMB) / 1024, "Status": fine()},
+		"Boot":             c.bootDocument(true), "Storage": link(c.system() + "/Storage"), "Memory": link(c.system() + "/Memory"), "Processors": link(c.system() + "/Processors"),
+		"Links":         document{"Chassis": []document{link(c.chassis())}, "ManagedBy": []document{link(c.manager())}},
+		"Actions":       c.systemActions(),
+		"LastResetTime": stamp(st.Since),
+	}) {
+		d[k] = v
 	}
+	if !c.kind.Tree.NoSystemNICs {
+		d["EthernetInterfaces"] = link(c.system() + "/EthernetInterfaces")
+	}
+	if !c.kind.Settings.None {
+		d["Bios"], d["SecureBoot"] = link(c.biosPath()), link(c.system()+"/SecureBoot")
+	}
+	if c.kind.Media.Under == "Systems" && c.kind.Media.Slots != nil {
+		d["VirtualMedia"] = link(c.system() + "/VirtualMedia")
+	}
+	if len(c.kind.Tree.SystemLogs) > 0 {
+		d["LogServices"] = link(c.system() + "/LogServices")
+	}
+	if at := c.kind.Boot.At; c.kind.Boot.Advertised {
+		d["@Redfish.Settings"] = document{"@odata.type": "#Settings.v1_3_0.Settings", "SettingsObject": link(c.system() + "/" + at)}
+	} else if c.kind.Boot.Decoy {
+		d["@Redfish.Settings"] = document{"@odata.type": "#Settings.v1_3_0.Settings", "SettingsObject": link(c.system() + "/Settings")}
+	}
+	c.lights(d)
+	c.ownProperties(d)
+	return d
 }
 
-func power(on bool) string {
-	if on {
-		return "On"
-	}
-	return "Off"
-}
-
-func boot(st machine.Status) document {
-	enabled := "Disabled"
-	if st.Boot.Device != machine.None {
-		enabled = "Once"
-		if st.Boot.Persistent {
-			enabled = "Continuous"
-		}
-	}
-	mode := "UEFI"
-	if st.NextMode == machine.BIOS {
-		mode = "Legacy"
-	}
-	return document{
-		"BootSourceOverrideEnabled": enabled, "BootSourceOverrideEnabled@Redfish.AllowableValues": []string{"Disabled", "Once", "Continuous"},
-		"BootSourceOverrideTarget": targets[st.Boot.Device], "BootSourceOverrideTarget@Redfish.AllowableValues": []string{"None", "Pxe", "Hdd", "Cd", "BiosSetup"},
-		"BootSourceOverrideMode": mode, "BootSourceOverrideMode@Redfish.AllowableValues": []string{"UEFI", "Legacy"},
-	}
-}
-
-// patch is what of a system can be changed; nil is left as it is.
-type patch struct {
-	Boot *struct {
-		Enabled *string `json:"BootSourceOverrideEnabled"`
-		Target  *string `json:"BootSourceOverrideTarget"`
-		Mode    *string `json:"BootSourceOverrideMode"`
-	}
-}
-
-func (b *BMC) patchSystem(w http.ResponseWriter, r *http.Request) {
-	switch match := r.Header.Get("If-Match"); {
-	case match == "" && b.kind.NeedIfMatch:
-		refuse(w, http.StatusPreconditionRequired, "PreconditionRequired", "The request needs an If-Match header.")
-		return
-	case match != "" && match != "*" && match != etag(b.system()):
-		refuse(w, http.StatusPreconditionFailed, "PreconditionFailed", "The ETag does not match the resource.")
-		return
-	}
-	var p patch
-	if err := read(w, r, &p); err != nil {
-		refuseFault(w, err)
-		return
-	}
-	if p.Boot == nil {
-		refuse(w, http.StatusBadRequest, "PropertyUnknown", "Only Boot can be changed.")
-		return
-	}
-	override, bad := p.override(b.machine.Status().Boot)
-	if bad != "" {
-		refuse(w, http.StatusBadRequest, "PropertyValueNotInList", "The value of the property "+bad+" is not in the list of acceptable values.")
-		return
-	}
-	if err := b.machine.SetBoot(r.Context(), override); err != nil {
-		refuse(w, http.StatusBadRequest, "PropertyValueConflict", err.Error())
-		return
-	}
-	b.answer(w, b.system())
-}
-
-// override returns the override that follows from the present one and a patch; bad names a property with a
-// value that can not be.
-func (p patch) override(now machine.Boot) (next machine.Boot, bad string) {
-	next = now
-	if t := p.Boot.Target; t != nil {
-		next.Device = ""
-		for device, name := range targets {
-			if name == *t {
-				next.Device = device
+// ownProperties adds the vendor's own part.
+func (c *call) ownProperties(d document) {
+	switch c.kind.OEM {
+	case "Hpe", "Hp":
+		post := "PowerOff"
+		if c.machine.Status().On {
+			post = "FinishedPost"
+			if c.inSelfTest() {
+				post = "InPost"
 			}
 		}
-		if next.Device == "" {
-			return now, "BootSourceOverrideTarget"
-		}
-		next.Persistent = now.Persistent && now.Device != machine.None
+		d["Oem"] = document{c.kind.OEM: document{"PostState": post}}
+	case "ts_fujitsu", "Fsas":
+		base := c.system() + "/Oem/" + c.kind.OEM
+		d["Oem"] = document{c.kind.OEM: document{
+			"IsBiosInPostPhase": c.inSelfTest(), "BootConfig": link(base + "/BootConfig"), "VirtualMedia": link(base + "/VirtualMedia"), "System": link(base + "/System"),
+		}}
+	case "Dell":
+		d["SKU"], d["SerialNumber"] = c.machine.Spec().Serial, "CNIVC00"+c.machine.Spec().Serial+"       "
+	case "":
+	default:
+		d["Oem"] = document{c.kind.OEM: document{}}
 	}
-	if e := p.Boot.Enabled; e != nil {
-		switch *e {
-		case "Disabled":
-			next.Device, next.Persistent = machine.None, false
-		case "Once", "Continuous":
-			next.Persistent = *e == "Continuous"
-		default:
-			return now, "BootSourceOverrideEnabled"
-		}
-	}
-	if m := p.Boot.Mode; m != nil {
-		switch *m {
-		case "UEFI":
-			next.Mode = machine.UEFI
-		case "Legacy":
-			next.Mode = machine.BIOS
-		default:
-			return now, "BootSourceOverrideMode"
-		}
-	}
-	return next, ""
 }
 
-func (b *BMC) resetSystem(w http.ResponseWriter, r *http.Request) {
-	var body struct{ ResetType string }
-	if err := read(w, r, &body); err != nil {
-		refuseFault(w, err)
-		return
+func (c *call) lights(d document) {
+	light := cmp.Or(c.state.light, "Off")
+	if c.kind.Tree.LEDs != "new" {
+		d["IndicatorLED"] = light
 	}
-	if !slices.Contains(resetTypes, body.ResetType) {
-		refuse(w, http.StatusBadRequest, "ActionParameterNotSupported", "The value of the parameter ResetType is not supported.")
-		return
+	if c.kind.Tree.LEDs != "old" {
+		d["LocationIndicatorActive"] = light != "Off"
 	}
-	on := b.machine.Status().On
-	action := machine.PowerOn
-	switch body.ResetType {
-	case "ForceOff":
-		action = machine.PowerOff
-	case "ForceRestart", "PowerCycle":
-		action = machine.Reset
-	case "GracefulShutdown":
-		action = machine.SoftOff
-	case "PushPowerButton":
-		if on {
-			action = machine.SoftOff
+}
+
+// setLight reads the properties of the identify LED; taken is false when there is none, and refused when it answered.
+func (c *call) setLight() (taken, refused bool) {
+	before := c.state.light
+	for _, name := range []string{"IndicatorLED", "LocationIndicatorActive"} {
+		value, there := c.body[name]
+		if !there {
+			continue
+		}
+		taken = true
+		active, isBool := value.(bool)
+		word, _ := value.(string)
+		switch {
+		case name == "IndicatorLED" && c.kind.Tree.LEDs == "new", name != "IndicatorLED" && c.kind.Tree.LEDs == "old":
+			c.unknownProperty(name)
+			return true, true
+		case name == "IndicatorLED" && slices.Contains([]string{"Off", "Lit", "Blinking"}, word):
+			c.state.light = word
+		case name == "LocationIndicatorActive" && isBool:
+			c.state.light = map[bool]string{true: "Blinking", false: "Off"}[active]
+		default:
+			c.unknownValue(name)
+			return true, true
 		}
 	}
-	if !on && (action == machine.Reset || action == machine.SoftOff) {
-		refuse(w, http.StatusConflict, "ResourceInUse", "The action can not be carried out while the system is off.")
-		return
+	if taken {
+		c.undo(func() { c.state.light = before })
 	}
-	if err := b.machine.Power(r.Context(), action); err != nil {
-		b.config.Log.Warn("a BMC could not do as it was told", "action", action, "err", err)
-		refuse(w, http.StatusInternalServerError, "InternalError", "The request failed due to an internal service error.")
-		return
-	}
-	w.WriteHeader(http.StatusNoContent)
+	return taken, false
 }
+
+func (c *call) changeSystem() {
+	if taken, refused := c.setLight(); refused {
+		return
+	} else if taken && len(c.body) == 1 {
+		c.changed()
+		return
+	}
+	for name := range c.body {
+		switch name {
+		case "Boot", "IndicatorLED", "LocationIndicatorActive", "@odata.etag", "AssetTag", "@odata.id", "@odata.type":
+		default:
+			c.unknownProperty(name)
+			return
+		}
+	}
+	wanted := c.body.inner("Boot")
+	if wanted == nil {
+		if _, tag := c.body["AssetTag"]; tag {
+			c.changed()
+			return
+		}
+		c.refuse(http.StatusBadRequest, "PropertyUnknown", "Boot is no object.", "Boot")
+		return
+	}
+	if id := c.kind.Boot.RefuseID; c.kind.Boot.At != "" {
+		c.refuse(http.StatusBadRequest, id, "The property Boot can only be changed by the resource for future states.", "Boot")
+		return
+	}
+	if c.setBoot(wanted) {
+		c.changed()
+	}
+}
+
+func (c *call) baseboard() document {
+	if !c.kind.Tree.HGX {
+		return nil
+	}
+	d := c.resource("ComputerSystem.v1_13_0.ComputerSystem", "HGX_Baseboard_0")
+	d["SystemType"], d["PowerState"], d["Status"], d["Manufacturer"], d["SerialNumber"], d["UUID"] = "Physical", c.power(), fine(), "NVIDIA", "1320223000000", "c0ffee00-0000-4000-8000-000000000001"
+	d["Boot"] = document{"BootSourceOverrideEnabled": "Disabled", "BootSourceOverrideTarget": "None"}
+	return d
+}
+
+func (c *call) storageList() document { return c.members("Storage", c.system()+"/Storage/1") }
+
+func (c *call) storage() document {
+	d := c.resource("Storage.v1_8_0.Storage", "Storage")
+	var drives []document
+	for i := range c.machine.Spec().Disks {
+		drives = append(drives, link(c.system()+"/Storage/1/Drives/"+string(rune('0'+i))))
+	}
+	d["Drives"], d["Drives@odata.count"], d["Status"] = drives, len(drives), fine()
+	d["StorageControllers"] = []document{{"@odata.id": root + "/" + c.path + "#/StorageControllers/0", "MemberId": "0", "Name": "Controller", "Status": fine()}}
+	return d
+}
+
+func (c *call) drive() document {
+	disks := c.machine.Spec().Disks
+	i := int(c.args[0][0] - '0')
+	if len(c.args[0]) != 1 || i < 0 || i >= len(disks) {
+		return nil
+	}
+	d := c.resource("Drive.v1_8_0.Drive", "Drive "+c.args[0])
+	d["CapacityBytes"], d["SerialNumber"], d["Protocol"], d["MediaType"], d["Status"] = disks[i].Bytes, disks[i].Serial, "NVMe", "SSD", fine()
+	return d
+}
+
+func (c *call) memoryList() document    { return c.members("Memory") }
+func (c *call) processorList() document { return c.members("Processor") }

@@ -44,7 +44,8 @@ func (m *Machine) args(mode machine.Mode, order []machine.Device) ([]string, err
 		return nil, err
 	}
 	args = append(args, firmware...)
-	disk, network := bootIndexes(order, len(s.Disks))
+	disk, network, cd := bootIndexes(order, len(s.Disks))
+	args = append(args, m.drive(cd)...)
 	for i, d := range s.Disks {
 		args = append(args, diskArgs(i, d, m.disk(i), disk)...)
 	}
@@ -61,9 +62,9 @@ func (m *Machine) args(mode machine.Mode, order []machine.Device) ([]string, err
 	return args, nil
 }
 
-// bootIndexes returns the boot index of the first disk and the first NIC; 0 means that the firmware
+// bootIndexes returns the boot index of the first disk, the first NIC and the CD drive; 0 means that the firmware
 // does not try them.
-func bootIndexes(order []machine.Device, disks int) (disk, network int) {
+func bootIndexes(order []machine.Device, disks int) (disk, network, cd int) {
 	next := 1
 	for _, d := range order {
 		switch d {
@@ -71,10 +72,12 @@ func bootIndexes(order []machine.Device, disks int) (disk, network int) {
 			disk, next = next, next+disks
 		case machine.Network:
 			network, next = next, next+8
-		case machine.None, machine.CDROM, machine.Setup:
+		case machine.CDROM:
+			cd, next = next, next+1
+		case machine.None, machine.Setup:
 		}
 	}
-	return disk, network
+	return disk, network, cd
 }
 
 func diskArgs(i int, d machine.DiskSpec, path string, first int) []string {

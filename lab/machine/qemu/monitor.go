@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"fmt"
 	"net"
 	"sync"
 	"time"
@@ -62,7 +61,7 @@ func (q *monitor) listen() {
 		switch {
 		case m.QMP != nil && !greeted:
 			greeted = true
-			if q.send("qmp_capabilities", 0) != nil {
+			if q.send("qmp_capabilities", nil, 0) != nil {
 				return
 			}
 		case m.Event == "SHUTDOWN":
@@ -92,14 +91,22 @@ func (q *monitor) answered(m message) {
 	to <- nil
 }
 
-func (q *monitor) send(command string, id int) error {
+func (q *monitor) send(command string, arguments map[string]any, id int) error {
+	request := map[string]any{"execute": command, "id": id}
+	if arguments != nil {
+		request["arguments"] = arguments
+	}
+	text, err := json.Marshal(request)
+	if err != nil {
+		return err
+	}
 	_ = q.conn.SetWriteDeadline(time.Now().Add(commandTimeout))
-	_, err := fmt.Fprintf(q.conn, "{\"execute\":%q,\"id\":%d}\n", command, id)
+	_, err = q.conn.Write(append(text, '\n'))
 	return err
 }
 
 // do sends a command and waits for the answer.
-func (q *monitor) do(ctx context.Context, command string) error {
+func (q *monitor) do(ctx context.Context, command string, arguments map[string]any) error {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
 	select {
@@ -114,7 +121,7 @@ func (q *monitor) do(ctx context.Context, command string) error {
 	q.next++
 	id := q.next
 	q.waiting[id] = answer
-	err := q.send(command, id)
+	err := q.send(command, arguments, id)
 	q.mu.Unlock()
 	if err != nil {
 		return fault.E(fault.Unavailable, "tell QEMU", err)

@@ -45,6 +45,7 @@ type Machine struct {
 	status machine.Status
 	mode   machine.Mode
 	boot   machine.Boot
+	medium medium
 	proc   *process // nil while off
 	closed bool
 }
@@ -103,7 +104,7 @@ func (m *Machine) Status() machine.Status {
 	defer m.mu.Unlock()
 	s := m.status
 	s.On, s.Boot, s.Console = m.proc != nil, m.boot, m.console()
-	s.NextMode = m.mode
+	s.NextMode, s.Medium = m.mode, m.medium.url
 	if s.Mode == "" {
 		s.Mode = m.mode
 	}
@@ -161,7 +162,7 @@ func (m *Machine) pressButton(ctx context.Context) error {
 	if p == nil {
 		return nil
 	}
-	return p.monitor.do(ctx, "system_powerdown")
+	return p.monitor.do(ctx, "system_powerdown", nil)
 }
 
 // start starts the firmware unless it runs. The power lock is held.

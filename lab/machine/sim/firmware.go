@@ -110,6 +110,9 @@ func (g *guest) try(ctx context.Context, device machine.Device) (o outcome, boot
 		}
 		return outcome{}, false
 	}
+	if device == machine.CDROM {
+		return g.bootMedium(ctx)
+	}
 	for _, d := range g.disks {
 		if d.bootable() {
 			g.printf("booting from %s", d.name)

@@ -40,7 +40,8 @@ type Machine struct {
 	status machine.Status
 	mode   machine.Mode
 	boot   machine.Boot
-	life   *life // nil while off
+	medium string // URL
+	life   *life  // nil while off
 	closed bool
 }
 
@@ -103,7 +104,7 @@ func (m *Machine) Status() machine.Status {
 	defer m.mu.Unlock()
 	s := m.status
 	s.On, s.Boot, s.Console = m.life != nil, m.boot, m.console()
-	s.NextMode = m.mode
+	s.NextMode, s.Medium = m.mode, m.medium
 	if s.Mode == "" {
 		s.Mode = m.mode
 	}
@@ -119,6 +120,21 @@ func (m *Machine) SetBoot(_ context.Context, b machine.Boot) error {
 	}
 	b.Mode = ""
 	m.boot = b
+	return nil
+}
+
+// SetMedium changes the image in the CD drive, which must be there.
+func (m *Machine) SetMedium(ctx context.Context, url string) error {
+	if url != "" {
+		medium, err := machine.OpenMedium(ctx, url)
+		if err != nil {
+			return err
+		}
+		_ = medium.Close()
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.medium = url
 	return nil
 }
 
