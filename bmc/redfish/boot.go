@@ -7,6 +7,7 @@ import (
 
 	"github.com/hagane-cloud/hagane/bmc"
 	"github.com/hagane-cloud/hagane/bmc/profile"
+	"github.com/hagane-cloud/hagane/fault"
 )
 
 // bootDoc is the Boot object of a system or of its settings resource.
@@ -75,11 +76,23 @@ func (d *Driver) Boot(ctx context.Context) (bmc.Boot, error) {
 	if kept := bmc.Device(d.access.Memory.Get(assertFact)); kept != "" && (got.Device == kept || got.Device == bmc.None) {
 		got.Device, got.Persistent = kept, true // by setting it again before each boot
 	}
-	if lasting := bmc.Device(d.access.Memory.Get(orderFact)); lasting != "" && got.Device == bmc.None {
+	lasting := bmc.Device(d.access.Memory.Get(orderFact))
+	if lasting != "" && got.Device == bmc.None {
 		got.Device, got.Persistent = lasting, true
+	}
+	if lasting != "" || d.fixedMode() {
+		// The override says nothing of the mode: it is a BIOS setting.
+		if m, err := d.BootMode(ctx); err == nil {
+			got.Mode = m
+		} else if !absent(err) {
+			return got, err
+		}
 	}
 	return got, nil
 }
+
+// fixedMode reports whether the override can not carry the boot mode on this BMC.
+func (d *Driver) fixedMode() bool { return d.profile != nil && d.profile.Boot.FixedMode }
 
 // bootPath returns the resource that takes the override.
 func (d *Driver) bootPath(s system) link {
@@ -119,6 +132,12 @@ func (d *Driver) SetBoot(ctx context.Context, b bmc.Boot) error {
 		return lacks("boot override")
 	}
 	d.forgetLasting()
+	if b.Mode != "" && (d.fixedMode() || (b.Persistent && !d.lasts(s, p))) {
+		if err := d.SetBootMode(ctx, b.Mode); err != nil && !absent(err) {
+			return fault.Wrap("setting the boot mode", err)
+		}
+		b.Mode = ""
+	}
 	if b.Persistent && b.Device != bmc.None && !d.lasts(s, p) {
 		return d.lasting(ctx, s, p, b)
 	}
@@ -186,7 +205,7 @@ func (d *Driver) overrideAt(ctx context.Context, s system, p *profile.Profile, b
 	case b.Persistent:
 		boot["BootSourceOverrideEnabled"] = "Continuous"
 	}
-	if s.Boot != nil && s.Boot.Mode != nil && (p == nil || !p.Boot.FixedMode) {
+	if s.Boot != nil && s.Boot.Mode != nil && !d.fixedMode() {
 		// The mode goes along only where the BMC shows one: X10's Redfish refuses the whole change otherwise.
 		boot["BootSourceOverrideMode"] = string(*s.Boot.Mode)
 		if b.Mode != "" {

@@ -20,7 +20,7 @@ var messages = map[string]bmc.Class{
 	"InsufficientPrivilege": bmc.Privilege, "AccessDenied": bmc.Privilege,
 	"OemLicenseNotPassed": bmc.Licence, "NotLicensed": bmc.Licence, "LicenseNotInstalled": bmc.Licence, "LicenseRequired": bmc.Licence, "RequiredLicenseMissing": bmc.Licence,
 	"UnableToModifyDuringSystemPOST": bmc.Busy, "InvalidOperationForSystemState": bmc.Busy, "ResourceInUse": bmc.Busy, "ActionParameterValueConflict": bmc.Busy,
-	"BIOS007": bmc.Busy, "RAC0679": bmc.Busy, "SYS011": bmc.Busy, "OperationFailedDueToPOST": bmc.Busy,
+	"BIOS007": bmc.Busy, "RAC0679": bmc.Busy, "SYS011": bmc.Busy, "OperationFailedDueToPOST": bmc.Busy, "SystemInPost": bmc.Busy,
 	"ServiceTemporarilyUnavailable": bmc.NotReady, "ServiceInUnknownState": bmc.NotReady, "ServiceShuttingDown": bmc.NotReady,
 	"SYS518": bmc.NotReady, "RAC0508": bmc.NotReady, "SWC0700": bmc.NotReady, "LC060": bmc.NotReady, "SWC0058": bmc.NotReady,
 	"PreconditionFailed": bmc.Changed, "PreconditionRequired": bmc.Changed, "PreconditionHeaderMissing": bmc.Changed,

@@ -1,6 +1,7 @@
 package redfish
 
 import (
+	"cmp"
 	"context"
 	"strings"
 
@@ -221,12 +222,12 @@ func (d *Driver) Identify(ctx context.Context) (bmc.Identity, error) {
 	}
 	id := bmc.Identity{Manufacturer: string(s.Manufacturer), Model: string(s.Model), Serial: string(s.SerialNumber), UUID: strings.ToLower(string(s.UUID)),
 		AssetTag: string(s.AssetTag), BIOSVersion: string(s.BiosVersion)}
-	if strings.HasPrefix(id.Manufacturer, "Dell") && s.SKU != "" {
-		id.Serial = string(s.SKU) // Dell's serial number is the board's; the service tag is in SKU
-	}
 	f, err := d.facts(ctx, s)
 	if err != nil {
 		return id, err
+	}
+	if strings.HasPrefix(id.Manufacturer, "Dell") || strings.HasPrefix(f.Vendor, "Dell") {
+		id.Serial = string(cmp.Or(s.SKU, s.SerialNumber)) // Dell's serial number is the board's; the service tag is in SKU
 	}
 	m, err := d.bmcOf(ctx, s)
 	if err != nil && !absent(err) {
