@@ -43,6 +43,8 @@ type Options struct {
 	Mix           string // alternate (""): UEFI with Redfish and a virtio disk, then BIOS with IPMI and an NVMe disk; or one of "uefi", "bios" for all
 	Accel         string // of QEMU: tcg, kvm, or "" to try whether KVM works
 	FirmwarePXE   bool   // UEFI machines in QEMU boot with the firmware's PXE client instead of the iPXE in the NIC's ROM
+	Vendors       string // kinds of BMC that the machines get in turn: "mixed", or names with commas between them; "": those that keep to the standard
+	Faults        string // scripts of what goes wrong at the BMCs (package inject), by name or file; "": nothing
 	Cloud         string // entry of clouds.yaml to enrol into; "" is hagane
 	NoEnrol       bool   // leaves it to the user to enrol the machines
 	ResourceClass string // of the nodes; "" is lab

@@ -12,7 +12,7 @@ import (
 
 	"github.com/hagane-cloud/hagane/fault"
 	"github.com/hagane-cloud/hagane/lab/bmcsim"
-	"github.com/hagane-cloud/hagane/lab/bmcsim/ipmi"
+	"github.com/hagane-cloud/hagane/lab/bmcsim/inject"
 	"github.com/hagane-cloud/hagane/lab/bmcsim/redfish"
 	"github.com/hagane-cloud/hagane/lab/client"
 	"github.com/hagane-cloud/hagane/lab/ether"
@@ -41,18 +41,15 @@ type rack struct {
 	nodes   []*node
 	lab     client.Lab
 	roads   *roads
+	kinds   []Kind // that the machines get in turn; none: those that keep to the standard
+	script  *inject.Script
 }
 
 // node is a machine with its BMC.
 type node struct {
 	machine machine.Machine
 	bmc     server
-}
-
-// server is a simulated BMC.
-type server interface {
-	Serve(ctx context.Context) error
-	Close() error
+	faults  *inject.Engine
 }
 
 // build makes the switch, the machines (all off) and their BMCs.
@@ -63,6 +60,13 @@ func build(ctx context.Context, o Options, before client.Lab) (*rack, error) {
 		lab: client.Lab{Machine: o.Machine, Seed: o.Seed, Switch: "unix://" + client.SwitchSocket(o.DataDir)},
 	}
 	r.roads = newRoads(r)
+	var err error
+	if r.kinds, err = vendors(o.Vendors); err != nil {
+		return nil, err
+	}
+	if r.script, err = inject.Load(o.Faults); err != nil {
+		return nil, err
+	}
 	maker, err := r.maker(ctx)
 	if err != nil {
 		return nil, err
@@ -135,29 +139,37 @@ func (r *rack) add(i int, newMachine makeMachine, before client.Lab) error {
 	if err != nil {
 		return err
 	}
-	n := &node{machine: m}
-	config := bmcsim.Config{
-		Machine: m, Address: bmcAddress(i), Port: portOf(before, spec.Name), Username: "admin", Password: r.seed.Password(spec.Name),
-		Vendor: "Hagane", Model: "Lab BMC", Firmware: firmwareVersion, Log: r.options.Log.With("bmc", spec.Name),
+	kind, err := r.kind(i, spec)
+	if err != nil {
+		return errors.Join(err, m.Close())
 	}
-	access := client.BMC{Username: config.Username, Password: config.Password}
-	plain := redfish.Plain()
-	if spec.Mode == machine.UEFI {
-		b, err := redfish.Listen(config, plain[i/2%len(plain)])
-		if err != nil {
-			return errors.Join(err, m.Close())
-		}
-		n.bmc, access.Driver, access.Address = b, "redfish", b.Address()
-	} else {
-		b, err := ipmi.Listen(config)
-		if err != nil {
-			return errors.Join(err, m.Close())
-		}
-		n.bmc, access.Driver, access.Address = b, "ipmi", b.Address().String()
+	log := r.options.Log.With("bmc", spec.Name)
+	n := &node{machine: m, faults: inject.NewEngine(r.script, seedOf(r.options.Seed, i), log)}
+	access := client.BMC{Driver: kind.Driver, Username: "admin", Password: r.seed.Password(spec.Name)}
+	n.bmc, err = kind.open(bmcsim.Config{
+		Machine: m, Address: bmcAddress(i), Port: portOf(before, spec.Name), Username: access.Username, Password: access.Password, Log: log, Faults: n.faults,
+	})
+	if err != nil {
+		n.faults.Close()
+		return errors.Join(err, m.Close())
 	}
+	access.Address = n.bmc.Address()
 	r.nodes = append(r.nodes, n)
 	r.lab.Nodes = append(r.lab.Nodes, describe(m, access))
 	return nil
+}
+
+// kind returns the kind of the i-th machine's BMC: by default Redfish for UEFI and IPMI for BIOS, both keeping to the
+// standard.
+func (r *rack) kind(i int, spec machine.Spec) (Kind, error) {
+	if len(r.kinds) > 0 {
+		return r.kinds[i%len(r.kinds)], nil
+	}
+	if spec.Mode == machine.BIOS {
+		return KindNamed("ipmi")
+	}
+	plain := redfish.Plain()
+	return KindNamed(plain[i/2%len(plain)].Name)
 }
 
 // bmcAddress returns the i-th BMC's own loopback address.
@@ -199,6 +211,7 @@ func (r *rack) close() {
 	for _, n := range r.nodes {
 		group.Go(func() error {
 			_ = n.bmc.Close() // it has ended already, unless the lab never started
+			n.faults.Close()
 			return n.machine.Close()
 		})
 	}

@@ -36,6 +36,9 @@ func labCommand() *cobra.Command {
 	f.StringVar(&o.Mix, "mix", "", "uefi or bios for all machines (default: alternating, UEFI with Redfish and BIOS with IPMI)")
 	f.StringVar(&o.ResourceClass, "resource-class", "baremetal", "of the enrolled nodes")
 	f.BoolVar(&o.FirmwarePXE, "firmware-pxe", false, "boot UEFI machines with the firmware's own PXE client")
+	f.StringVar(&o.Vendors, "vendors", "", "kinds of BMC in turn: mixed, or names with commas (hagane lab bmc list); default: those that keep to the standard")
+	f.StringVar(&o.Faults, "faults", "", "script of what goes wrong at the BMCs: name or file, several with commas (hagane lab bmc list)")
 	f.BoolVar(&o.NoEnrol, "no-enrol", false, "do not enrol the machines")
+	c.AddCommand(labBMCCommand())
 	return c
 }

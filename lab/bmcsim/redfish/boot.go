@@ -237,6 +237,15 @@ func (b *BMC) order() []string {
 	if b.state.order != nil {
 		return b.state.order
 	}
+	return b.references()
+}
+
+// references are the boot options that there are.
+func (b *BMC) references() []string {
+	if b.capture != nil {
+		list, _ := b.capture.document(b.system()).inner("Boot")["BootOrder"].([]any)
+		return texts(list)
+	}
 	return references
 }
 
@@ -249,13 +258,13 @@ func (c *call) setOrder(value any) bool {
 	var order []string
 	for _, v := range list {
 		name, _ := v.(string)
-		if !slices.Contains(references, name) || slices.Contains(order, name) {
+		if !slices.Contains(c.references(), name) || slices.Contains(order, name) {
 			c.unknownValue("BootOrder")
 			return false
 		}
 		order = append(order, name)
 	}
-	if len(order) != len(references) {
+	if len(order) != len(c.references()) {
 		c.refuse(http.StatusBadRequest, "ArrayPropertyOutOfBound", "The number of items provided for the array property is not the number of boot options.", "BootOrder")
 		return false
 	}

@@ -62,5 +62,11 @@ func odd() []Personality {
 		{"Chassis/1", []byte(`{"Status": {"Health": "Enabled", "State": "OK"}}`)},
 		{"Systems/1", []byte(`{"AssetTag": "To be filled by O.E.M.", "SKU": "N/A", "Links": {"ManagedBy": null}, "LogServices": {"@odata.id": "/redfish/v1/Systems/1//LogServices"}}`)},
 	}
-	return []Personality{nokia, decoy, intel, blank, h3c}
+	weak := plain("weak-etags", "1", "1", "1", "1.6.0", 16)
+	weak.About = "sends weak ETags and accepts only strong ones"
+	weak.Tags.Form = Weak
+	never := plain("no-etags", "1", "1", "1", "1.6.0", 16)
+	never.About = "refuses every If-Match (Gigabyte)"
+	never.Vendor, never.Tags.RefuseAll = "GIGABYTE", true
+	return []Personality{nokia, decoy, weak, never, intel, blank, h3c}
 }

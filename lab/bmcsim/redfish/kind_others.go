@@ -5,9 +5,9 @@ import "time"
 // lenovo lists Lenovo's XCCs.
 func lenovo() []Personality {
 	xcc := plain("lenovo-xcc", "1", "1", "1", "1.15.0", 16)
-	xcc.About = "no Continuous, media by PATCH on EXT1-4 amid slots of no use, a full copy pending, weak ETags, invalid JSON in two places, a monitor that deletes its task"
+	xcc.About = "no Continuous, media by PATCH on EXT1-4 amid slots of no use, a full copy pending, 412 at first though the ETag is right, invalid JSON in two places, a monitor that deletes its task"
 	xcc.Vendor, xcc.Product, xcc.Model, xcc.Firmware, xcc.OEM = "Lenovo", "ThinkSystem SR670 V2", "Lenovo XClarity Controller", "TGBT42S 2.83 2023-07-05", "Lenovo"
-	xcc.Tags = Tags{Form: Weak}
+	xcc.Tags = Tags{Racy: true}
 	xcc.Power.Same, xcc.Power.Types = 0, []string{"On", "Nmi", "GracefulShutdown", "GracefulRestart", "ForceOn", "ForceOff", "ForceRestart"}
 	xcc.Boot = Boot{NoContinuous: true, Order: true, Advertised: false}
 	xcc.Media = Media{Style: "patch"}
@@ -45,7 +45,7 @@ func ami() []Personality {
 // openbmc lists BMCs of the OpenBMC project.
 func openbmc() []Personality {
 	open := plain("openbmc", "system", "bmc", "chassis", "1.17.0", 64)
-	open.About = "reset types by ActionInfo, no BootOrder, weak ETags that are not needed, null lists, media in two USB slots, LocationIndicatorActive alone"
+	open.About = "reset types by ActionInfo, no BootOrder, no ETags, null lists, media in two USB slots, LocationIndicatorActive alone"
 	open.Vendor, open.Product, open.Manufacturer, open.Model, open.Firmware = "OpenBMC", "", "OpenBMC", "OpenBmc", "2.14.0"
 	open.Tags.Form = NoTag
 	open.Power.ActionInfo, open.Power.Same = true, 0

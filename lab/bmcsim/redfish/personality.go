@@ -61,6 +61,7 @@ type Tags struct {
 	Needed     bool // 428 for a PATCH without If-Match
 	RefusePOST bool // 412 for a POST with If-Match (iDRAC10)
 	RefuseAll  bool // 412 for any If-Match
+	Racy       bool // every other If-Match that is right is refused (Lenovo XCC)
 }
 
 // Logins is how sessions are made.

@@ -74,6 +74,7 @@ type state struct {
 	cleared    map[string]bool   // logs
 	attributes map[string]any    // of a Dell manager
 	password   bool              // was changed
+	raced      bool              // the last If-Match was refused though it was right
 }
 
 // Listen makes a BMC and binds its port. It answers from Serve on.

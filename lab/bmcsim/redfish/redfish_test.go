@@ -1,7 +1,6 @@
 package redfish
 
 import (
-	"context"
 	"crypto/tls"
 	"encoding/json"
 	"io"
@@ -21,39 +20,41 @@ import (
 
 const password = "s3cretpassword16"
 
-func serve(t *testing.T, kind Personality) (*BMC, *sim.Machine) {
+// simulated makes a machine that is off.
+func simulated(t *testing.T) *sim.Machine {
 	t.Helper()
 	seed := machine.Seed(1)
 	port, err := vswitch.New("lab", ether.MAC{2, 0xff}).AddPort("r1p01")
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := slog.New(slog.DiscardHandler)
 	m, err := sim.New(machine.Spec{
 		Name: "n1", Manufacturer: "Hagane", Product: "Rack 1", Serial: seed.Serial("HG", "n1"), UUID: seed.UUID("n1"),
 		Mode: machine.UEFI, CPUs: 1, MemoryMB: 512, Disks: []machine.DiskSpec{{Bus: machine.Virtio, Bytes: 1 << 30, Serial: "D0"}},
 		NICs: []machine.NICSpec{{MAC: seed.MAC("n1/0"), Port: "r1p01"}},
-	}, t.TempDir(), []*vswitch.Port{port}, sim.Options{Log: log})
+	}, t.TempDir(), []*vswitch.Port{port}, sim.Options{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := Listen(bmcsim.Config{
+	t.Cleanup(func() { _ = m.Close() })
+	return m
+}
+
+func serve(t *testing.T, kind Personality, change ...func(*bmcsim.Config)) (*BMC, *sim.Machine) {
+	t.Helper()
+	m := simulated(t)
+	c := bmcsim.Config{
 		Machine: m, Address: netip.MustParseAddr("127.0.0.1"), Username: "admin", Password: password,
-		Vendor: "Hagane", Model: "BMC", Firmware: "2.13", Log: log,
-	}, kind)
+		Vendor: "Hagane", Model: "BMC", Firmware: "2.13", Log: slog.New(slog.DiscardHandler),
+	}
+	for _, f := range change {
+		f(&c)
+	}
+	b, err := Listen(c, kind)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	served := make(chan error, 1)
-	go func() { served <- b.Serve(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-served; err != nil {
-			t.Errorf("serve: %v", err)
-		}
-		_ = m.Close()
-	})
+	run(t, b)
 	return b, m
 }
 
@@ -96,9 +97,29 @@ func (c client) do(method, path, body string, change func(*http.Request)) (statu
 			c.t.Errorf("%s %s: %d is no Redfish error: %s", method, path, res.StatusCode, text)
 			return res.StatusCode, "", res.Header
 		}
-		id = failed.Error.Info[0].MessageID[len("Base.1.8."):]
+		id = strings.TrimPrefix(failed.Error.Info[0].MessageID, "Base.1.8.")
 	}
 	return res.StatusCode, id, res.Header
+}
+
+// get reads a document.
+func (c client) get(path string) map[string]any {
+	c.t.Helper()
+	req, err := http.NewRequestWithContext(c.t.Context(), "GET", c.b.Address()+path, nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	req.SetBasicAuth("admin", password)
+	res, err := c.http.Do(req)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var doc map[string]any
+	if err := json.NewDecoder(res.Body).Decode(&doc); err != nil {
+		c.t.Errorf("GET %s: %d %v", path, res.StatusCode, err)
+	}
+	return doc
 }
 
 func TestErrors(t *testing.T) {

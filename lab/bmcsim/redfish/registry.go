@@ -2,6 +2,7 @@ package redfish
 
 import (
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -48,11 +49,17 @@ var common = []attribute{
 // attributes are the BIOS settings of the kind.
 func (b *BMC) attributes() []attribute {
 	mode := b.kind.Settings.Mode
+	if b.capture != nil {
+		return nil // what the documents show is all
+	}
 	return append([]attribute{{Name: mode.Name, Type: "Enumeration", Label: "Boot Mode", Default: mode.UEFI, Allowed: []string{mode.UEFI, mode.BIOS}}}, common...)
 }
 
 // checkSetting answers when a setting can not have a value.
 func (c *call) checkSetting(name string, value any) bool {
+	if c.capture != nil {
+		return c.checkCaptured(name, value)
+	}
 	all := c.attributes()
 	i := slices.IndexFunc(all, func(a attribute) bool { return a.Name == name })
 	if i < 0 {
@@ -82,6 +89,20 @@ func (c *call) checkSetting(name string, value any) bool {
 		fits = isBool
 	}
 	if !fits && !(a.Type == "Password" && value == nil) {
+		c.unknownValue(name)
+		return false
+	}
+	return true
+}
+
+// checkCaptured answers when a captured BIOS has no setting of a name, or one of another type.
+func (c *call) checkCaptured(name string, value any) bool {
+	now, there := c.values(false)[name]
+	if !there {
+		c.unknownProperty(name)
+		return false
+	}
+	if now != nil && value != nil && reflect.TypeOf(now) != reflect.TypeOf(value) {
 		c.unknownValue(name)
 		return false
 	}

@@ -20,6 +20,9 @@ func (c *call) isBIOS() bool {
 // values are the settings in force, or as they will be.
 func (b *BMC) values(pending bool) document {
 	all := document{}
+	if b.capture != nil {
+		all = b.capture.document(b.biosPath()).inner("Attributes")
+	}
 	for _, a := range b.attributes() {
 		if a.Type != "Password" {
 			all[a.Name] = a.Default
@@ -27,7 +30,9 @@ func (b *BMC) values(pending bool) document {
 			all[a.Name] = nil
 		}
 	}
-	all[b.kind.Settings.Mode.Name] = b.modeValue(b.machine.Status().Mode)
+	if b.capture == nil {
+		all[b.kind.Settings.Mode.Name] = b.modeValue(b.machine.Status().Mode)
+	}
 	for k, v := range b.state.settings {
 		all[k] = v
 	}
@@ -143,6 +148,9 @@ func (c *call) changeBios() {
 // scheduleMode makes the machine start in the mode that is pending. BMCs that need a job get there with it.
 func (c *call) scheduleMode() {
 	mode := c.kind.Settings.Mode
+	if c.capture != nil {
+		return
+	}
 	next := machine.UEFI
 	if c.values(true)[mode.Name] == mode.BIOS {
 		next = machine.BIOS
@@ -171,7 +179,7 @@ func (b *BMC) applySettings() {
 		s.settings = map[string]any{}
 	}
 	for k, v := range s.pending {
-		if k != b.kind.Settings.Mode.Name {
+		if k != b.kind.Settings.Mode.Name || b.capture != nil {
 			s.settings[k] = v
 		}
 	}

@@ -143,6 +143,10 @@ func (c *call) precondition(doc document) bool {
 		good = false
 	case NoTag, Strong, Weak, InBody:
 	}
+	if good && tags.Racy {
+		c.state.raced = !c.state.raced
+		good = !c.state.raced
+	}
 	if !good || tags.RefuseAll {
 		c.refuse(http.StatusPreconditionFailed, "PreconditionFailed", "The ETag does not match the resource.")
 		return false
