@@ -73,8 +73,8 @@ func (d *Driver) Boot(ctx context.Context) (bmc.Boot, error) {
 			got = there // not taken over by the system yet
 		}
 	}
-	if kept := bmc.Device(d.access.Memory.Get(assertFact)); kept != "" && (got.Device == kept || got.Device == bmc.None) {
-		got.Device, got.Persistent = kept, true // by setting it again before each boot
+	if kept := d.asserted(); kept.Device != "" && (got.Device == kept.Device || got.Device == bmc.None) {
+		got.Device, got.Persistent = kept.Device, true // by setting it again before each boot
 	}
 	lasting := bmc.Device(d.access.Memory.Get(orderFact))
 	if lasting != "" && got.Device == bmc.None {
@@ -89,6 +89,14 @@ func (d *Driver) Boot(ctx context.Context) (bmc.Boot, error) {
 		}
 	}
 	return got, nil
+}
+
+// modeBySetting changes the boot mode where it is a BIOS setting; a BMC without such settings boots as it does.
+func (d *Driver) modeBySetting(ctx context.Context, m bmc.Mode) error {
+	if err := d.SetBootMode(ctx, m); err != nil && !absent(err) {
+		return fault.Wrap("setting the boot mode", err)
+	}
+	return nil
 }
 
 // fixedMode reports whether the override can not carry the boot mode on this BMC.
@@ -132,9 +140,9 @@ func (d *Driver) SetBoot(ctx context.Context, b bmc.Boot) error {
 		return lacks("boot override")
 	}
 	d.forgetLasting()
-	if b.Mode != "" && (d.fixedMode() || (b.Persistent && !d.lasts(s, p))) {
-		if err := d.SetBootMode(ctx, b.Mode); err != nil && !absent(err) {
-			return fault.Wrap("setting the boot mode", err)
+	if b.Mode != "" && d.fixedMode() {
+		if err := d.modeBySetting(ctx, b.Mode); err != nil {
+			return err
 		}
 		b.Mode = ""
 	}

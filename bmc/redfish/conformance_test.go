@@ -70,7 +70,7 @@ func simulated(t *testing.T, kind bmcsimredfish.Personality) bmctest.Target {
 	}
 	return bmctest.Target{
 		Lacks: lacks,
-		Open: redfish.Opener(book), Network: "tcp", Serial: "HG1", Boots: func() int { return m.Status().Boots },
+		Open:  redfish.Opener(book), Network: "tcp", Serial: "HG1", Boots: func() int { return m.Status().Boots },
 		Access: bmc.Access{Driver: "redfish", Address: b.Address(), Username: c.Username, Password: c.Password, Insecure: true, Pace: quick, Memory: &bmc.Memory{}},
 		Restart: func(t *testing.T) {
 			stop()

@@ -29,6 +29,11 @@ func (d *Driver) lasting(ctx context.Context, s system, p *profile.Profile, b bm
 		err := d.first(ctx, s, b.Device)
 		if err == nil {
 			d.access.Memory.Set(orderFact, string(b.Device))
+			if b.Mode != "" {
+				if err := d.modeBySetting(ctx, b.Mode); err != nil {
+					return err
+				}
+			}
 			if s.Boot.boot().Device == bmc.None {
 				return nil
 			}
@@ -43,8 +48,14 @@ func (d *Driver) lasting(ctx context.Context, s system, p *profile.Profile, b bm
 	if err := d.override(ctx, s, p, once); err != nil {
 		return err
 	}
-	d.access.Memory.Set(assertFact, string(b.Device))
+	d.access.Memory.Set(assertFact, string(b.Device)+" "+string(b.Mode))
 	return nil
+}
+
+// asserted returns what is set again before each boot; no device when nothing is.
+func (d *Driver) asserted() bmc.Boot {
+	device, mode, _ := strings.Cut(d.access.Memory.Get(assertFact), " ")
+	return bmc.Boot{Device: bmc.Device(device), Mode: bmc.Mode(mode)}
 }
 
 func (d *Driver) forgetLasting() {
@@ -54,8 +65,8 @@ func (d *Driver) forgetLasting() {
 
 // reassert sets the boot device again before a boot, on devices where none lasts.
 func (d *Driver) reassert(ctx context.Context) error {
-	device := bmc.Device(d.access.Memory.Get(assertFact))
-	if device == "" {
+	again := d.asserted()
+	if again.Device == "" {
 		return nil
 	}
 	s, _, err := d.read(ctx)
@@ -66,7 +77,7 @@ func (d *Driver) reassert(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return d.override(ctx, s, p, bmc.Boot{Device: device})
+	return d.override(ctx, s, p, again)
 }
 
 // hints are what the names of boot options hold, by device.

@@ -48,7 +48,9 @@ func (c *Client) newTransport() (*http.Transport, error) {
 
 func (c *Client) tls() (*tls.Config, error) {
 	a := c.access
-	conf := &tls.Config{InsecureSkipVerify: a.Insecure, MinVersion: tls.VersionTLS12}
+	conf := &tls.Config{InsecureSkipVerify: a.Insecure, MinVersion: tls.VersionTLS12,
+		// BMCs' small TLS stacks know none of the newer key exchanges, whose hello no longer fits one packet.
+		CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384}}
 	if a.Profile.MaxTLS() == "1.2" || a.Memory.Get(maxFact) == "1.2" || c.lowered {
 		conf.MaxVersion = tls.VersionTLS12
 	}
