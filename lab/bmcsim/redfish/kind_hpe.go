@@ -10,7 +10,7 @@ func hpe() []Personality {
 	ilo := plain("hpe-ilo5", "1", "1", "1", "1.6.0", 13)
 	ilo.About = "closes connections, refuses changes in POST, the boot mode is a BIOS setting, lower-case paths, gzip unasked, dead links"
 	ilo.Vendor, ilo.Product, ilo.Model, ilo.Firmware, ilo.OEM = "HPE", "ProLiant DL385 Gen10 Plus v2", "iLO 5", "iLO 5 v2.72", "Hpe"
-	ilo.Wire = Wire{Hangs: true, Gzip: true, GzipOnly: true, Fold: true}
+	ilo.Wire = Wire{HangsUp: true, Gzip: true, GzipOnly: true, Fold: true}
 	ilo.Logins = Logins{Max: 13, FullID: "iLO.2.14.CreateLimitReachedForResource", Absolut: true}
 	ilo.Power = Power{
 		Types: []string{"On", "ForceOff", "GracefulShutdown", "ForceRestart", "Nmi", "PushPowerButton", "GracefulRestart"}, Same: 400,
@@ -51,7 +51,7 @@ func hpe() []Personality {
 	seven := six
 	seven.Name, seven.About = "hpe-ilo7", "like iLO 6; keeps connections, its clock is 25 years late"
 	seven.Product, seven.Model, seven.Firmware, seven.RedfishVersion = "ProLiant DL340e Gen12", "iLO 7", "iLO 7 v1.12.00", "1.20.0"
-	seven.Wire.Hangs, seven.Wire.Gzip, seven.Tree.NoAdapters = false, false, false
+	seven.Wire.HangsUp, seven.Wire.Gzip, seven.Tree.NoAdapters = false, false, false
 	seven.Changes = append(seven.Changes[:len(seven.Changes):len(seven.Changes)],
 		Change{"Managers/1", []byte(`{"DateTime": "2001-11-03T04:12:11Z"}`)}, Change{"Chassis/1", []byte(`{"Status": {"State": "Ok"}}`)})
 	return []Personality{four, ilo, six, seven}

@@ -34,7 +34,7 @@ type Personality struct {
 
 // Wire is how it speaks HTTP.
 type Wire struct {
-	Hangs    bool   // closes the connection after each answer (HPE iLO 4 to 6)
+	HangsUp  bool   // closes the connection after each answer and does not say so (HPE iLO 4 to 6)
 	Gzip     bool   // compresses although nobody asked
 	GzipOnly bool   // 406 for registries unless gzip is accepted (HPE Gen10 Plus)
 	MaxTLS   uint16 // 0: any

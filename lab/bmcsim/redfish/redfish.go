@@ -119,7 +119,13 @@ func listen(c bmcsim.Config, kind Personality, from *Capture) (*BMC, error) {
 		Handler: b.handler(), ReadHeaderTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
 		ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
 	}
-	b.server.SetKeepAlivesEnabled(!kind.Wire.Hangs)
+	if kind.Wire.HangsUp {
+		b.server.ConnState = func(c net.Conn, s http.ConnState) {
+			if s == http.StateIdle {
+				_ = c.Close()
+			}
+		}
+	}
 	return b, nil
 }
 

@@ -66,7 +66,7 @@ type client struct {
 }
 
 func newClient(t *testing.T, b *BMC) client {
-	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}
 	t.Cleanup(transport.CloseIdleConnections)
 	return client{t, b, &http.Client{Transport: transport, Timeout: 30 * time.Second}}
 }
