@@ -26,6 +26,13 @@ const (
 	keepFlags = 0x08
 )
 
+// The selectors of remotely connected devices. Supermicro's UEFI firmware wants the first for any disk (seen by ironic).
+const (
+	remoteDisk = 0x24
+	remoteCD   = 0x20
+	supermicro = 10876 // by IANA
+)
+
 var selectors = map[bmc.Device]byte{bmc.None: 0x00, bmc.PXE: 0x04, bmc.Disk: 0x08, bmc.CDROM: 0x14, bmc.Setup: 0x18}
 
 func (d *driver) Boot(ctx context.Context) (bmc.Boot, error) {
@@ -43,7 +50,39 @@ func (d *driver) Boot(ctx context.Context) (bmc.Boot, error) {
 			b.Device = name
 		}
 	}
+	if device == remoteDisk || device == remoteCD {
+		b.Device = map[byte]bmc.Device{remoteDisk: bmc.Disk, remoteCD: bmc.CDROM}[device]
+	}
 	return b, nil
+}
+
+// selector returns the device selector for a boot. Some vendors' UEFI firmware knows another one than BIOS does.
+func (d *driver) selector(ctx context.Context, b bmc.Boot) (byte, error) {
+	s, ok := selectors[b.Device]
+	if !ok {
+		return 0, fault.Errorf(fault.Invalid, "IPMI has no boot device %q", b.Device)
+	}
+	if b.Mode != bmc.UEFI {
+		return s, nil
+	}
+	if p := d.access.Profile; p != nil {
+		if other, ok := p.IPMI.EFISelector[string(b.Device)]; ok {
+			return byte(other), nil
+		}
+		return s, nil
+	}
+	if b.Device != bmc.Disk {
+		return s, nil
+	}
+	if d.vendor == 0 {
+		if _, err := d.Identify(ctx); err != nil {
+			return 0, err
+		}
+	}
+	if d.vendor == supermicro {
+		return remoteDisk, nil
+	}
+	return s, nil
 }
 
 // flags reads the boot flags and the device selector.
@@ -63,8 +102,7 @@ func (d *driver) flags(ctx context.Context) (flags, device byte, err error) {
 }
 
 func (d *driver) SetBoot(ctx context.Context, b bmc.Boot) error {
-	selector, ok := selectors[b.Device]
-	if !ok {
+	if _, ok := selectors[b.Device]; !ok {
 		return fault.Errorf(fault.Invalid, "IPMI has no boot device %q", b.Device)
 	}
 	if b.Mode == "" {
@@ -73,6 +111,10 @@ func (d *driver) SetBoot(ctx context.Context, b bmc.Boot) error {
 			return err
 		}
 		b.Mode = now.Mode
+	}
+	selector, err := d.selector(ctx, b)
+	if err != nil {
+		return err
 	}
 	flags := byte(flagValid)
 	if b.Persistent {
@@ -94,7 +136,7 @@ func (d *driver) SetBoot(ctx context.Context, b bmc.Boot) error {
 	// OpenIPMI's simulator keeps the selector alone and shows no flag, not even the valid one.
 	same := gotFlags&(flagValid|flagPersistent|flagEFI) == flags || gotFlags == 0
 	if gotDevice != selector || (b.Device != bmc.None && !same) {
-		return fault.Errorf(fault.Unavailable, "the BMC accepted the boot device %+v but shows the flags %#02x and the device %#02x", b, gotFlags, gotDevice)
+		return bmc.Fail(bmc.Failure{Class: bmc.Untrue}, "the BMC accepted the boot device %+v but shows the flags %#02x and the device %#02x", b, gotFlags, gotDevice)
 	}
 	return nil
 }

@@ -20,6 +20,7 @@ func (d *driver) Identify(ctx context.Context) (bmc.Identity, error) {
 		if err != nil {
 			return err
 		}
+		d.vendor = int(dev.ManufacturerID)
 		id.BMCVersion = fmt.Sprintf("%d.%02d", dev.MajorFirmwareRevision, dev.MinorFirmwareRevision)
 		id.BMCVendor = fmt.Sprintf("IANA %d", dev.ManufacturerID)
 		id.BMCModel = fmt.Sprintf("IPMI product %d", dev.ProductID)
@@ -60,7 +61,44 @@ func (d *driver) Sensors(ctx context.Context) ([]bmc.Sensor, error) {
 		}
 		return err
 	})
-	return out, err
+	if err != nil {
+		return out, err
+	}
+	if watts, ok := d.dcmiPower(ctx); ok {
+		out = append(out, bmc.Sensor{Name: "DCMI Power", Kind: "power", Unit: "W", Value: &watts, Health: "unknown"})
+	}
+	return out, nil
+}
+
+// dcmiPower reads the power draw by DCMI. BMCs that are not wired to their power supplies, or do not tell users of our
+// privilege, answer with too few bytes or with none: then there is no reading, which is not zero.
+func (d *driver) dcmiPower(ctx context.Context) (watts float64, ok bool) {
+	const group, system = 0xdc, 0x01
+	b, err := d.ask(ctx, command{Command: types.CommandGetDCMIPowerReading}, group, system, 0, 0)
+	if err != nil || len(b) < 18 || b[0] != group {
+		return 0, false
+	}
+	const active = 1 << 6
+	return float64(b[1]) + 256*float64(b[2]), b[17]&active != 0
+}
+
+// Health is made of the thresholds of all sensors. What has no reading is no alarm.
+func (d *driver) Health(ctx context.Context) (bmc.Health, error) {
+	all, err := d.Sensors(ctx)
+	if err != nil {
+		return bmc.Health{Word: "unknown"}, err
+	}
+	h := bmc.Health{Word: "unknown"}
+	rank := map[string]int{"unknown": 0, "ok": 1, "warning": 2, "critical": 3}
+	for _, s := range all {
+		if rank[s.Health] > rank[h.Word] {
+			h.Word = s.Health
+		}
+		if rank[s.Health] > rank["ok"] {
+			h.Causes = append(h.Causes, s.Name+": "+s.Health)
+		}
+	}
+	return h, nil
 }
 
 func reading(s *types.Sensor) bmc.Sensor {

@@ -4,7 +4,6 @@ package ipmi
 
 import (
 	"context"
-	"errors"
 	"net"
 	"strconv"
 	"time"
@@ -28,8 +27,13 @@ type driver struct {
 	host    string
 	port    int
 	access  bmc.Access
-	session *client.Client        // nil while there is none
-	suites  []types.CipherSuiteID // to try, in this order
+	memory  *bmc.Memory
+	pace    bmc.Pace
+	session *client.Client // nil while there is none
+	last    time.Time      // of the latest command
+	wasFull time.Time      // when the BMC had no room for a session
+	rest    time.Duration  // for how long it is left alone then
+	vendor  int            // by its IANA number; 0 before it was asked for
 }
 
 // Open makes a driver for the BMC at host or host:port. It is a bmc.Opener.
@@ -48,58 +52,11 @@ func Open(_ context.Context, a bmc.Access) (bmc.Driver, error) {
 	if a.Timeout == 0 {
 		a.Timeout = defaultTimeout
 	}
-	// Some BMCs know only the old suite, some only the new, and asking which they know makes some of them silent.
-	return &driver{host: host, port: port, access: a, suites: []types.CipherSuiteID{types.CipherSuiteID17, types.CipherSuiteID3}}, nil
-}
-
-// Completion codes (IPMI 2.0, table 5-2).
-const (
-	codeBusy       types.CompletionCode = 0xc0
-	codeTimeout    types.CompletionCode = 0xc3
-	codeNoSpace    types.CompletionCode = 0xc4
-	codeNotPresent types.CompletionCode = 0xcb
-	codeDuplicated types.CompletionCode = 0xcf
-	codeStarting   types.CompletionCode = 0xd2
-	codePrivilege  types.CompletionCode = 0xd4
-	codeState      types.CompletionCode = 0xd5
-)
-
-func completion(c types.CompletionCode) fault.Kind {
-	switch c {
-	case codeBusy, codeTimeout, codeNoSpace, codeDuplicated, codeStarting:
-		return fault.Unavailable
-	case codePrivilege:
-		return fault.Denied
-	case codeState:
-		return fault.Conflict
+	if a.Memory == nil {
+		a.Memory = &bmc.Memory{}
 	}
-	return fault.Invalid
-}
-
-// do runs an exchange that may run twice: when a session that was kept has gone silent, as after a restart of the
-// BMC, it runs again in a new one.
-func (d *driver) do(ctx context.Context, doing string, fn func(c *client.Client) error) error {
-	kept := d.session != nil
-	err := d.once(ctx, doing, fn)
-	if err != nil && kept && d.session == nil && ctx.Err() == nil {
-		return d.once(ctx, doing, fn)
-	}
-	return err
-}
-
-// once runs an exchange. A session that went silent is dropped, so that the next call opens another.
-func (d *driver) once(ctx context.Context, doing string, fn func(c *client.Client) error) error {
-	c, err := d.connect(ctx)
-	if err != nil {
-		return err
-	}
-	err = explain(doing, fn(c))
-	var response *types.ResponseError
-	if err != nil && !errors.As(err, &response) {
-		d.session = nil
-		drop(ctx, c)
-	}
-	return err
+	a.Recorder.Hide(a.Password)
+	return &driver{host: host, port: port, access: a, memory: a.Memory, pace: a.Pace.OrDefault(), rest: sessionLife}, nil
 }
 
 func (d *driver) Power(ctx context.Context) (bmc.Power, error) {
@@ -120,13 +77,14 @@ func (d *driver) SetPower(ctx context.Context, a bmc.Action) error {
 		return err
 	}
 	var control chassis.ChassisControl
+	want := bmc.Unknown
 	switch {
 	case a == bmc.PowerOn && now == bmc.On, (a == bmc.PowerOff || a == bmc.SoftOff) && now == bmc.Off:
 		return nil
 	case a == bmc.PowerOn, a == bmc.Reset && now == bmc.Off:
-		control = chassis.ChassisControlPowerUp
+		control, want = chassis.ChassisControlPowerUp, bmc.On
 	case a == bmc.PowerOff:
-		control = chassis.ChassisControlPowerDown
+		control, want = chassis.ChassisControlPowerDown, bmc.Off
 	case a == bmc.SoftOff:
 		control = chassis.ChassisControlSoftShutdown
 	case a == bmc.Reset:
@@ -134,8 +92,39 @@ func (d *driver) SetPower(ctx context.Context, a bmc.Action) error {
 	default:
 		return fault.Errorf(fault.Invalid, "IPMI has no power action %q", a)
 	}
-	return d.once(ctx, string(a), func(c *client.Client) error { // a reset must not happen twice
-		_, err := c.ChassisControl(ctx, control)
+	_, err = d.ask(ctx, command{Command: types.CommandChassisControl, change: true}, byte(control)) // a reset must not happen twice
+	// What became of a command without an answer shows in the power itself, where the action has an aim.
+	if bmc.ClassOf(err) == bmc.Uncertain && want != bmc.Unknown {
+		if p, looked := d.Power(ctx); looked == nil && p == want {
+			return nil
+		}
+	}
+	return err
+}
+
+// Interrupt raises an NMI, which IPMI calls a diagnostic interrupt.
+func (d *driver) Interrupt(ctx context.Context) error {
+	if p, err := d.Power(ctx); err != nil || p != bmc.On {
+		if err == nil {
+			err = bmc.Fail(bmc.Failure{Class: bmc.Refused}, "the server is %s; only one that is on can be interrupted", p)
+		}
 		return err
-	})
+	}
+	const diagnostic = 4
+	_, err := d.ask(ctx, command{Command: types.CommandChassisControl, change: true}, diagnostic)
+	return err
+}
+
+// RestartBMC restarts the BMC, which forgets the session at once and may not answer any more.
+func (d *driver) RestartBMC(ctx context.Context, k bmc.RestartKind) error {
+	cmd := types.CommandColdReset
+	if k == bmc.Warm {
+		cmd = types.CommandWarmReset
+	}
+	_, err := d.ask(ctx, command{Command: cmd, change: true})
+	if err == nil && d.session != nil {
+		drop(ctx, d.session)
+		d.session = nil
+	}
+	return err
 }

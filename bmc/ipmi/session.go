@@ -4,41 +4,100 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"strconv"
-	"strings"
+	"time"
 
 	"github.com/bougou/go-ipmi/pkg/client"
 	"github.com/bougou/go-ipmi/pkg/types"
 
+	"github.com/hagane-cloud/hagane/bmc"
 	"github.com/hagane-cloud/hagane/fault"
 )
 
-// connect opens a session if there is none, and remembers the cipher suite that did.
+// suiteFact is remembered of a device: the cipher suite that opened a session.
+const suiteFact = "ipmi suite"
+
+// sessionLife is how long a BMC keeps a session that nobody uses. One that had no room is not asked for another before.
+const sessionLife = 61 * time.Second
+
+// suites returns the cipher suites to try, the one that worked before first. Suite 0, which checks no password, is never among them.
+// The BMC is not asked which it knows: some fall silent at the question, and some offer what does not work.
+func (d *driver) suites() []types.CipherSuiteID {
+	all := []types.CipherSuiteID{types.CipherSuiteID17, types.CipherSuiteID3}
+	if p := d.access.Profile; p != nil && len(p.IPMI.Suites) > 0 {
+		all = nil
+		for _, s := range p.IPMI.Suites {
+			if s > 0 {
+				all = append(all, types.CipherSuiteID(s))
+			}
+		}
+	}
+	if known, err := strconv.Atoi(d.memory.Get(suiteFact)); err == nil && known > 0 {
+		s := types.CipherSuiteID(known)
+		all = append([]types.CipherSuiteID{s}, slices.DeleteFunc(all, func(o types.CipherSuiteID) bool { return o == s })...)
+	}
+	return all
+}
+
+// connect opens the session if there is none.
 func (d *driver) connect(ctx context.Context) (*client.Client, error) {
 	if d.session != nil {
 		return d.session, nil
 	}
+	c, err := d.dial(ctx)
+	if err == nil {
+		d.session = c
+	}
+	return c, err
+}
+
+// dial opens a session and remembers the cipher suite that did.
+func (d *driver) dial(ctx context.Context) (*client.Client, error) {
 	doing := "opening an IPMI session with " + net.JoinHostPort(d.host, strconv.Itoa(d.port))
+	if left := d.rest - time.Since(d.wasFull); !d.wasFull.IsZero() && left > 0 {
+		return nil, bmc.Fail(bmc.Failure{Class: bmc.SessionsFull}, "%s: the BMC had no room for another session; it is asked again in %s", doing, left.Round(time.Second))
+	}
 	var errs []error
-	for _, suite := range d.suites {
+	for _, suite := range d.suites() {
+		c, err := d.open(ctx, suite)
+		if err == nil {
+			d.memory.Set(suiteFact, strconv.Itoa(int(suite)))
+			d.wasFull = time.Time{}
+			return c, nil
+		}
+		err = explain(doing, false, err)
+		if bmc.ClassOf(err) == bmc.SessionsFull {
+			d.wasFull = time.Now()
+			return nil, err
+		}
+		// Another suite would bring nobody to life, and an account only nearer to its lock-out.
+		if class := bmc.ClassOf(err); ctx.Err() != nil || deaf(err) || class == bmc.Credentials || class == bmc.Refused {
+			return nil, err
+		}
+		errs = append(errs, err)
+	}
+	return nil, bmc.Fail(bmc.Failure{Class: bmc.Unreachable, Err: errors.Join(errs...)}, "%s: the BMC took none of the cipher suites %v", doing, d.suites())
+}
+
+// open opens a session by one suite. A BMC that answered the first question and falls silent then, as OpenBMC does now and
+// again, is tried anew.
+func (d *driver) open(ctx context.Context, suite types.CipherSuiteID) (*client.Client, error) {
+	for try := 1; ; try++ {
 		c, err := client.NewClient(d.host, d.port, d.access.Username, d.access.Password)
 		if err != nil {
 			return nil, fault.E(fault.Invalid, "preparing an IPMI session with "+d.host, err)
 		}
 		c.WithTimeout(d.access.Timeout / tries).WithRetry(tries - 1).WithCipherSuiteID(suite)
-		err = c.Connect20(ctx)
-		if err == nil {
-			d.session, d.suites = c, []types.CipherSuiteID{suite}
+		if err = c.Connect20(ctx); err == nil {
 			return c, nil
 		}
 		drop(ctx, c)
-		// Another suite would bring nobody to life, and an account only nearer to its lock-out.
-		if err := explain(doing, err); ctx.Err() != nil || deaf(err) || fault.Is(err, fault.Denied) {
+		var silence net.Error
+		if deaf(err) || ctx.Err() != nil || try >= d.pace.Tries || !errors.As(err, &silence) || !silence.Timeout() {
 			return nil, err
 		}
-		errs = append(errs, err)
 	}
-	return nil, fault.E(fault.Unavailable, doing+": the BMC took none of the cipher suites 17 and 3", errors.Join(errs...))
 }
 
 // drop gives up a client without a word to the BMC, which does not listen.
@@ -46,42 +105,6 @@ func drop(ctx context.Context, c *client.Client) {
 	over, cancel := context.WithCancel(ctx)
 	cancel()
 	_ = c.Close(over)
-}
-
-// deaf reports whether not even the question that needs no session was answered.
-func deaf(err error) bool {
-	return strings.Contains(err.Error(), "Get Channel Authentication Capabilities failed")
-}
-
-// refusals are the answers to a wrong user name, password or a privilege that the user does not have.
-var refusals = []types.RmcpStatusCode{types.RmcpStatusCodeUnauthorizedName, types.RmcpStatusCodeInvalidIntegrityCheckValue, types.RmcpStatusCodeUnauthorizedRoleOfPriLevel}
-
-// refused reports whether a BMC refused our credentials. The library joins the errors of its attempts as
-// text, so that their types are lost and only their words remain.
-func refused(err error) bool {
-	if errors.Is(err, client.ErrRAKPAuthentication) || strings.Contains(err.Error(), client.ErrRAKPAuthentication.Error()) {
-		return true // one side does not know the other's password
-	}
-	for _, code := range refusals {
-		if strings.Contains(err.Error(), types.NewRmcpStatusError(code).Error()) {
-			return true
-		}
-	}
-	return false
-}
-
-// explain turns an error of the library into a fault.
-func explain(doing string, err error) error {
-	var response *types.ResponseError
-	switch {
-	case err == nil:
-		return nil
-	case refused(err):
-		return fault.E(fault.Denied, doing+": the BMC refuses the user name or password", err)
-	case errors.As(err, &response):
-		return fault.E(completion(response.CompletionCode()), doing, err)
-	}
-	return fault.E(fault.Unavailable, doing, err)
 }
 
 // Close ends the session, so that the BMC's slot is free at once and not after its time-out.
@@ -92,14 +115,7 @@ func (d *driver) Close(ctx context.Context) error {
 	c := d.session
 	d.session = nil
 	if err := c.Close(ctx); err != nil && !silent(err) {
-		return explain("closing the IPMI session", err)
+		return explain("closing the IPMI session", false, err)
 	}
 	return nil
-}
-
-// silent reports whether an error means no more than that nothing came back: a BMC that forgot a session does
-// not answer its end.
-func silent(err error) bool {
-	var response *types.ResponseError
-	return !errors.As(err, &response)
 }

@@ -11,6 +11,8 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/bougou/go-ipmi/pkg/bmc"
@@ -41,6 +43,15 @@ type BMC struct {
 	machine machine.Machine
 	sensors []bmcsim.Sensor
 	boot    bootOptions
+	log     *eventLog
+
+	lose         atomic.Bool // the answer that is being made
+	commandsSeen atomic.Int64
+
+	mu    sync.Mutex // guards what follows
+	back  time.Time  // when the BMC is there again after its own restart
+	light light
+	nmis  int
 }
 
 // Listen makes a BMC and binds its port. It answers from Serve on.
@@ -51,14 +62,14 @@ func Listen(c bmcsim.Config) (*BMC, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &BMC{config: c, conn: conn, machine: c.Machine, sensors: bmcsim.Sensors(c.Machine.Spec())}
+	b := &BMC{config: c, conn: conn, machine: c.Machine, sensors: bmcsim.Sensors(c.Machine.Spec()), log: newEventLog()}
 	b.boot = bootOptions{machine: c.Machine, now: time.Now}
 	state, err := b.state()
 	if err != nil {
 		_ = conn.Close()
 		return nil, err
 	}
-	b.server = server.NewServer(state, socket{conn}, server.WithHandlerRegistry(b.commands()),
+	b.server = server.NewServer(state, &deafSocket{UDPConn: conn, bmc: b}, server.WithHandlerRegistry(b.commands()),
 		server.WithCipherSuites([]types.CipherSuiteID{types.CipherSuiteID17, types.CipherSuiteID3}), server.WithV15Disabled())
 	return b, nil
 }
@@ -82,13 +93,11 @@ func (b *BMC) Serve(ctx context.Context) error {
 	return nil
 }
 
-// socket is a UDP socket as go-ipmi's server wants it.
-type socket struct{ *net.UDPConn }
-
 // state makes what a BMC remembers: who it is, its users, FRU and sensor records.
 func (b *BMC) state() (*bmc.BMC, error) {
 	spec := b.machine.Spec()
 	hardware := mock.New() // only as the memory of FRU and SDR; the commands below never ask it for power
+	hardware.SetConsole(&serial{path: func() string { return b.machine.Status().Console }})
 	if err := b.seed(hardware); err != nil {
 		return nil, err
 	}
@@ -97,7 +106,7 @@ func (b *BMC) state() (*bmc.BMC, error) {
 	state := bmc.New(bmc.DeviceInfo{
 		DeviceID: 32, DeviceRevision: 1, FirmwareMajor: major, FirmwareMinor: minor, IPMIVersion: 0x20,
 		ManufacturerID: manufacturerID, ProductID: productID,
-		AdditionalDeviceSupport: 0x8b, // chassis, FRU inventory, SDR repository, sensors
+		AdditionalDeviceSupport: 0x8f, // chassis, FRU inventory, SEL, SDR repository, sensors
 	}, guid(spec.UUID), hardware)
 	user, err := state.Users.Add(adminSlot, b.config.Username)
 	if err != nil {
@@ -143,6 +152,7 @@ func (b *BMC) seed(hardware hal.HAL) error {
 // touches the machine.
 func (b *BMC) commands() *handlers.Registry {
 	r := handlers.NewRegistry()
+	r.Use(b.misbehave)
 	handlers.RegisterAllHandlers(r)
 	r.RegisterFunc(types.CommandGetChassisStatus, b.chassisStatus)
 	r.RegisterFunc(types.CommandChassisControl, b.chassisControl)
@@ -150,6 +160,11 @@ func (b *BMC) commands() *handlers.Registry {
 	r.RegisterFunc(types.CommandSetSystemBootOptions, b.setBootOptions)
 	r.RegisterFunc(types.CommandGetSystemBootOptions, b.getBootOptions)
 	r.RegisterFunc(types.CommandGetSensorReading, b.sensorReading)
+	r.RegisterFunc(types.CommandGetSELInfo, b.selInfo)
+	r.RegisterFunc(types.CommandReserveSEL, b.reserveSEL)
+	r.RegisterFunc(types.CommandGetSELEntry, b.selEntry)
+	r.RegisterFunc(types.CommandClearSEL, b.clearSEL)
+	r.RegisterFunc(types.CommandGetDCMIPowerReading, b.dcmiPower)
 	r.RegisterFunc(types.CommandColdReset, b.resetBMC) // go-ipmi's would reset the machine
 	r.RegisterFunc(types.CommandWarmReset, b.resetBMC)
 	return r
