@@ -19,6 +19,7 @@ var law = []struct {
 }{
 	{[]string{"fault"}, []string{""}, "everything imports it"},
 	{[]string{"db", "workflow", "secret"}, []string{"api", "bmc", "client", "cmd", "conductor", "identity", "image", "lab", "netboot", "network", "node", "server", "agent"}, "they serve every noun and know none"},
+	{[]string{"bmc/profile", "bmc/record"}, []string{"bmc"}, "the drivers' contract rests on them"},
 	{[]string{"conductor"}, []string{"api", "bmc", "identity", "image", "lab", "netboot", "network", "node", "server", "agent"}, "it drives runs, whatever they are about"},
 	{[]string{"bmc"}, []string{"api", "db", "identity", "image", "lab", "netboot", "network", "node", "server", "workflow", "agent"}, "drivers know their device and their parent's interface"},
 	{[]string{"network/fabric"}, []string{"api", "db", "identity", "image", "netboot", "node", "server", "workflow", "agent", "bmc"}, "drivers know their device and their parent's interface"},
@@ -27,7 +28,7 @@ var law = []struct {
 	{[]string{"image", "network"}, []string{"api", "node", "server", "netboot"}, "a noun does not know who uses it"},
 	{[]string{"node"}, []string{"api", "server", "image", "netboot", "identity", "lab"}, "the physical does not know the logical"},
 	{[]string{"server"}, []string{"api", "bmc/", "netboot", "lab", "network/fabric"}, "only conductors touch hardware, by a node's steps"},
-	{[]string{"api"}, []string{"db", "lab", "conductor", "netboot", "bmc/", "network/fabric"}, "a dialect translates for a service"},
+	{[]string{"api"}, []string{"db", "lab", "conductor", "netboot", "bmc/redfish", "bmc/ipmi", "bmc/ribcl", "bmc/wsman", "bmc/scci", "bmc/fake", "bmc/wire", "network/fabric"}, "a dialect translates for a service"},
 	{[]string{"client", "demo"}, []string{"api", "db", "identity", "image", "netboot", "network", "node", "server", "workflow", "conductor"}, "they use the public API as anyone would"},
 }
 

@@ -23,6 +23,7 @@ const (
 	Unauthentic             // nobody knows who the caller is
 	Unavailable             // a device or service did not answer; try again
 	TooLarge                // the request exceeds a bound
+	BadMedia                // data of a kind that can not be used here
 )
 
 // String returns the kind's lower-case name.
@@ -42,6 +43,8 @@ func (k Kind) String() string {
 		return "unavailable"
 	case TooLarge:
 		return "too large"
+	case BadMedia:
+		return "wrong kind of data"
 	case Internal:
 	}
 	return "internal"
@@ -150,6 +153,8 @@ func Status(err error) int {
 		return http.StatusServiceUnavailable
 	case TooLarge:
 		return http.StatusRequestEntityTooLarge
+	case BadMedia:
+		return http.StatusUnsupportedMediaType
 	case Internal:
 	}
 	return http.StatusInternalServerError

@@ -75,6 +75,28 @@ var deeds = map[string]struct {
 	LookUp:        {func(context.Context, *bmc.Composed, Deed) error { return nil }, ""},
 }
 
+// Check finds what is missing in a deed before anything is begun.
+func (w Deed) Check() error {
+	var names []string
+	for name := range deeds {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	switch {
+	case !slices.Contains(names, w.Do):
+		return fault.Field("do", "%q is not possible; possible: %s", w.Do, strings.Join(names, ", "))
+	case w.Do == SetBoot && w.Boot == nil:
+		return fault.Field("boot", "is missing")
+	case w.Do == InsertMedia && (w.URL == "" || (w.Medium != bmc.CD && w.Medium != bmc.USB)):
+		return fault.Field("url", "is missing, or medium is not cd or usb")
+	case w.Do == RemoveUser && w.User == nil:
+		return fault.Field("user", "is missing")
+	case w.Do == SetSettings && len(w.Values) == 0:
+		return fault.Field("values", "names no setting")
+	}
+	return nil
+}
+
 // lookUps are how the kinds of truth are read from a BMC.
 var lookUps = map[string]func(ctx context.Context, d *bmc.Composed) (any, error){
 	"boot":        func(ctx context.Context, d *bmc.Composed) (any, error) { return d.Boot(ctx) },
@@ -110,6 +132,7 @@ func doDeed(ctx context.Context, j *Job) error {
 		return err
 	}
 	if err := how.do(ctx, d, w); err != nil {
+		j.keepTrace(ctx, err)
 		if !bmc.Passing(err) || w.Do == Interrupt {
 			return workflow.GiveUp(fault.Wrap(w.Do, err))
 		}
@@ -145,8 +168,8 @@ func (j *Job) lookUp(ctx context.Context, d *bmc.Composed, kind string, sure Con
 
 // Perform has a deed done on a node at rest and waits for its outcome.
 func (s *Service) Perform(ctx context.Context, id ID, w Deed) error {
-	if _, ok := deeds[w.Do]; !ok {
-		return fault.Errorf(fault.Internal, "there is no deed %q", w.Do)
+	if err := w.Check(); err != nil {
+		return err
 	}
 	if _, ok := lookUps[w.Kind]; w.Do == LookUp && !ok {
 		return fault.Field("kind", "%q can not be looked up; there are %s", w.Kind, strings.Join(Kinds(), ", "))
@@ -164,6 +187,17 @@ func (s *Service) Perform(ctx context.Context, id ID, w Deed) error {
 		return err
 	}
 	return s.outcome(ctx, run.ID, deed.Within(), w.Do)
+}
+
+// AskDeed has a deed begun and does not wait for it.
+func (s *Service) AskDeed(ctx context.Context, id ID, w Deed) error {
+	return s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+		if _, err := get(ctx, tx, id); err != nil {
+			return err
+		}
+		_, err := s.Ask(ctx, tx, id, w)
+		return err
+	})
 }
 
 // Kinds are the kinds of truth that can be looked up at a BMC.

@@ -30,6 +30,11 @@ func (s *Service) Reachable(n *Node) error {
 	return err
 }
 
+// RestartBMC has the BMC of a node at rest restarted.
+func (s *Service) RestartBMC(ctx context.Context, id ID, k bmc.RestartKind) error {
+	return s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error { return s.AskBMCRestart(ctx, tx, id, k) })
+}
+
 // Conductor is a process that drives runs.
 type Conductor struct {
 	Host  string

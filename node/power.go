@@ -94,10 +94,7 @@ func changePower(ctx context.Context, j *Job) error {
 	case bmc.PowerOff:
 		return j.reach(ctx, bmc.Off, a, nil)
 	case bmc.SoftOff:
-		if time.Since(j.Run.StepAt) > softFor {
-			return workflow.GiveUp(fault.Errorf(fault.Conflict, "the operating system did not shut down within %s; ask for a hard power off", softFor))
-		}
-		return j.reach(ctx, bmc.Off, a, nil)
+		return j.softOff(ctx)
 	case bmc.Reset:
 		return j.reset(ctx)
 	}

@@ -33,6 +33,8 @@ type Tenant interface {
 	Deployed(ctx context.Context, tx db.Tx, owner string, n ID, failure string) error
 	// Undeployed says that the node is off and cut from the tenant's networks for good; with an error, that it could not be.
 	Undeployed(ctx context.Context, tx db.Tx, owner string, n ID, failure string) error
+	// Asked says that a deed was done; with an error, that it could not be.
+	Asked(ctx context.Context, tx db.Tx, owner string, n ID, w Deed, failure string) error
 }
 
 // Options are what a Service works with.
@@ -62,7 +64,7 @@ func NewService(o Options) *Service {
 	for _, w := range Works {
 		workflow.Register(o.Engine, w.Run, workflow.Host[*Job](s))
 	}
-	for _, w := range []workflow.Workflow[*Job]{power, deed} {
+	for _, w := range []workflow.Workflow[*Job]{power, deed, restart, restartTheBMC, console} {
 		workflow.Register(o.Engine, w, workflow.Host[*Job](s))
 	}
 	return s
@@ -244,9 +246,11 @@ func (s *Service) Ended(ctx context.Context, tx db.Tx, run workflow.Run) error {
 		n.Holds = append(n.Holds, Hold{Category: "undo", By: "hagane", Reason: run.Error, Since: db.Now()})
 	}
 	switch run.Workflow {
-	case power.Name:
+	case power.Name, restart.Name:
 		return s.powerEnded(ctx, tx, n, run)
 	case deed.Name:
+		return s.deedEnded(ctx, tx, n, run)
+	case restartTheBMC.Name, console.Name:
 		return nil
 	}
 	w := moving(n.State)

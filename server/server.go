@@ -47,6 +47,10 @@ type Server struct {
 	Sealed    []byte    // Private, sealed
 	CreatedAt time.Time
 	UpdatedAt time.Time
+
+	UEFIStatus  string       `bun:"uefi_status"` // of the last change of UEFI settings; "" before one
+	UEFIMessage string       `bun:"uefi_message"`
+	UEFIAt      bun.NullTime `bun:"uefi_at"`
 }
 
 // NIC is a network interface that was asked for.

@@ -28,11 +28,14 @@ type Service struct {
 	images   *image.Service
 	networks *network.Service
 	log      *slog.Logger
+
+	// MediaBase returns the base URL by which BMCs fetch attached images.
+	MediaBase func() string
 }
 
 // NewService makes the service and makes it the tenant of the nodes.
 func NewService(d *db.DB, box *secret.Box, nodes *node.Service, images *image.Service, networks *network.Service, log *slog.Logger) *Service {
-	s := &Service{d, box, nodes, images, networks, log}
+	s := &Service{db: d, box: box, nodes: nodes, images: images, networks: networks, log: log}
 	nodes.SetTenant(s)
 	return s
 }

@@ -3,15 +3,94 @@ package ecl
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/hagane-cloud/hagane/api"
 	"github.com/hagane-cloud/hagane/bmc"
 	"github.com/hagane-cloud/hagane/fault"
+	"github.com/hagane-cloud/hagane/node"
 	"github.com/hagane-cloud/hagane/server"
 )
 
-// notYet are the actions of the dialect that are known and not served.
-var notYet = map[string]bool{"boot_mode": true, "media-attach": true, "media-detach": true, "bmc-reset": true, "os-getManagementConsole": true}
+// how is what the actions take beside their name.
+type how struct {
+	Type     string          `json:"type"`
+	BootMode server.BootInto `json:"boot_mode"`
+	ImageRef string          `json:"imageRef"`
+}
+
+// act is an action on a server; a document that it returns is the answer's body.
+type act func(e *ecl, r *api.Request, id server.ID, h how) (api.Object, error)
+
+// actions are the verbs of the dialect.
+var actions = map[string]act{
+	"os-start": func(e *ecl, r *api.Request, id server.ID, _ how) (api.Object, error) {
+		return nil, e.press(r, id, bmc.PowerOn)
+	},
+	"os-stop": func(e *ecl, r *api.Request, id server.ID, h how) (api.Object, error) {
+		if soft, err := h.soft(false); err != nil || soft {
+			return nil, orElse(err, func() error { return e.press(r, id, bmc.SoftOff) })
+		}
+		return nil, e.press(r, id, bmc.PowerOff)
+	},
+	"reboot": func(e *ecl, r *api.Request, id server.ID, h how) (api.Object, error) {
+		soft, err := h.soft(true)
+		if err != nil {
+			return nil, err
+		}
+		if soft {
+			return nil, e.servers.Restart(r.Context(), r.Caller.ProjectID(), id, node.Restart{Soft: true})
+		}
+		return nil, e.press(r, id, bmc.Reset)
+	},
+	"boot_mode": func(e *ecl, r *api.Request, id server.ID, h how) (api.Object, error) {
+		soft, err := h.soft(true)
+		return nil, orElse(err, func() error { return e.servers.RestartInto(r.Context(), r.Caller.ProjectID(), id, h.BootMode, soft) })
+	},
+	"media-attach": func(e *ecl, r *api.Request, id server.ID, h how) (api.Object, error) {
+		return nil, e.servers.Attach(r.Context(), r.Caller.ProjectID(), id, idOf(h.ImageRef))
+	},
+	"media-detach": func(e *ecl, r *api.Request, id server.ID, h how) (api.Object, error) {
+		return nil, e.servers.Detach(r.Context(), r.Caller.ProjectID(), id, idOf(h.ImageRef))
+	},
+	"bmc-reset": func(e *ecl, r *api.Request, id server.ID, h how) (api.Object, error) {
+		kinds := map[string]bmc.RestartKind{"WARM": bmc.Warm, "COLD": bmc.Cold}
+		if kinds[h.Type] == "" {
+			return nil, fault.Field("type", "must be WARM or COLD")
+		}
+		return nil, e.servers.RestartBMC(r.Context(), r.Caller.ProjectID(), id, kinds[h.Type])
+	},
+	"os-getManagementConsole": func(e *ecl, r *api.Request, id server.ID, _ how) (api.Object, error) {
+		c, err := e.servers.Console(r.Context(), r.Caller.ProjectID(), id)
+		return api.Object{"console": api.Object{"type": c.Type, "url": c.Address, "user_id": c.User, "password": c.Password}}, err
+	},
+}
+
+func orElse(err error, then func() error) error {
+	if err != nil {
+		return err
+	}
+	return then()
+}
+
+// idOf returns the id at the end of a reference, which may be a URL.
+func idOf(ref string) string { return ref[strings.LastIndexByte(ref, '/')+1:] }
+
+// soft reads the type: SOFT asks the operating system, HARD cuts the power.
+func (h how) soft(needed bool) (bool, error) {
+	switch {
+	case h.Type == "SOFT":
+		return true, nil
+	case h.Type == "HARD", h.Type == "" && !needed:
+		return false, nil
+	}
+	return false, fault.Field("type", "must be HARD or SOFT")
+}
+
+func (e *ecl) press(r *api.Request, id server.ID, a bmc.Action) error {
+	return e.servers.SetPower(r.Context(), r.Caller.ProjectID(), id, a)
+}
 
 // action carries out the one verb that the body names.
 func (e *ecl) action(w http.ResponseWriter, r *api.Request) error {
@@ -27,48 +106,32 @@ func (e *ecl) action(w http.ResponseWriter, r *api.Request) error {
 		return err
 	}
 	for verb, raw := range body {
-		a, err := powerAction(verb, raw)
-		if err != nil {
-			return err
+		do := actions[verb]
+		if do == nil {
+			names := []string{}
+			for name := range actions {
+				names = append(names, name)
+			}
+			slices.Sort(names)
+			return fault.Errorf(fault.Invalid, "there is no action %q; there are %s", verb, strings.Join(names, ", "))
+		}
+		var h how
+		if len(raw) > 0 && string(raw) != "null" {
+			if err := json.Unmarshal(raw, &h); err != nil {
+				return fault.Field(verb, "must be null or an object with type, boot_mode or imageRef")
+			}
 		}
 		if task := s.taskState(); task != "None" {
 			return fault.Errorf(fault.Conflict, "the server is %s; actions are possible when its task_state is None", task)
 		}
-		if err := e.servers.SetPower(r.Context(), r.Caller.ProjectID(), server.ID(r.PathValue("id")), a); err != nil {
+		doc, err := do(e, r, s.ID, h)
+		if err != nil {
 			return err
+		}
+		if doc != nil {
+			return api.JSON(w, http.StatusOK, doc)
 		}
 	}
 	w.WriteHeader(http.StatusOK)
 	return nil
-}
-
-func powerAction(verb string, raw json.RawMessage) (bmc.Action, error) {
-	var how struct {
-		Type string `json:"type"`
-	}
-	if len(raw) > 0 && string(raw) != "null" {
-		if err := json.Unmarshal(raw, &how); err != nil {
-			return "", fault.Field(verb, "must be null or an object with type")
-		}
-	}
-	if how.Type != "" && how.Type != "HARD" && how.Type != "SOFT" {
-		return "", fault.Field("type", "must be HARD or SOFT")
-	}
-	switch {
-	case verb == "os-start":
-		return bmc.PowerOn, nil
-	case verb == "os-stop" && how.Type == "SOFT":
-		return bmc.SoftOff, nil
-	case verb == "os-stop":
-		return bmc.PowerOff, nil
-	case verb == "reboot" && how.Type == "HARD":
-		return bmc.Reset, nil
-	case verb == "reboot" && how.Type == "SOFT":
-		return "", fault.Field("type", "a SOFT reboot is not served yet; stop SOFT and start")
-	case verb == "reboot":
-		return "", fault.Field("type", "must be HARD or SOFT")
-	case notYet[verb]:
-		return "", fault.Field(verb, "is not served yet")
-	}
-	return "", fault.Errorf(fault.Invalid, "there is no action %q", verb)
 }

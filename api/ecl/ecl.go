@@ -40,6 +40,8 @@ func Dialect(s *server.Service, n *node.Service, nw *network.Service, i *image.S
 		{"POST", t + "/servers/{id}/action", api.Members, e.own(e.action)},
 		{"GET", t + "/servers/{id}/nic_physical_ports", api.Readers, e.own(e.listNICs)},
 		{"GET", t + "/servers/{id}/nic_physical_ports/{port}", api.Readers, e.own(e.showNIC)},
+		{"GET", t + "/servers/{id}/uefi", api.Readers, e.own(e.showUEFI)},
+		{"PUT", t + "/servers/{id}/uefi", api.Members, e.own(e.setUEFI)},
 		{"GET", t + "/servers/{id}/metadata", api.Readers, e.own(e.showMetadata)},
 		{"POST", t + "/servers/{id}/metadata", api.Members, e.own(e.mergeMetadata)},
 		{"PUT", t + "/servers/{id}/metadata", api.Members, e.own(e.replaceMetadata)},

@@ -20,6 +20,9 @@ type shown struct {
 	node  *node.Node
 	nics  []node.Port
 	ports []network.Port
+
+	health bmc.Health
+	media  []server.Medium
 }
 
 // gather reads what a server's document needs.
@@ -35,7 +38,17 @@ func (e *ecl) gather(r *api.Request, s *server.Server) (shown, error) {
 	if out.nics, err = e.nodes.Ports(r.Context(), s.NodeID); err != nil {
 		return out, err
 	}
-	out.ports, err = e.networks.Ports(r.Context(), network.Owner(s.ProjectID), "", string(s.ID))
+	if out.ports, err = e.networks.Ports(r.Context(), network.Owner(s.ProjectID), "", string(s.ID)); err != nil {
+		return out, err
+	}
+	t, err := e.nodes.Truth(r.Context(), s.NodeID, "health")
+	if err != nil {
+		return out, err
+	}
+	if out.health, err = node.Known[bmc.Health](t); err != nil {
+		return out, err
+	}
+	out.media, err = e.servers.Media(r.Context(), s.ID)
 	return out, err
 }
 
@@ -101,13 +114,23 @@ func (s shown) doc(r *api.Request) api.Object {
 		"OS-EXT-AZ:availability_zone": zone, "metadata": metadata, "key_name": s.KeyName, "links": links(r, "servers", string(s.ID)),
 		"image":       api.Object{"id": s.ImageID, "links": links(r, "images", s.ImageID)},
 		"flavor":      api.Object{"id": s.FlavorID, "links": links(r, "flavors", s.FlavorID)},
-		"raid_arrays": []any{}, "lvm_volume_groups": []any{}, "filesystems": []any{}, "personality": []any{}, "media_attachments": []any{},
+		"raid_arrays": []any{}, "lvm_volume_groups": []any{}, "filesystems": []any{}, "personality": []any{}, "media_attachments": s.mediaDocs(r),
 		"nic_physical_ports": s.nicDocs(), "managed_by_service": nil, "managed_service_resource_id": nil,
-		"chassis-status": api.Object{"chassis-power": true, "power-supply": true, "cpu": true, "memory": true, "fan": true, "disk": 0, "nic": true, "system-board": true, "etc": true}}
+		"chassis-status": chassisStatus(s.health, s.powerState() == "RUNNING")}
 	if s.Fault != "" {
 		d["fault"] = api.Object{"code": http.StatusInternalServerError, "message": s.Fault, "created": api.Time(s.FaultAt.Time)}
 	}
 	return d
+}
+
+func (s shown) mediaDocs(r *api.Request) []api.Object {
+	docs := []api.Object{}
+	for _, m := range s.media {
+		if m.In() {
+			docs = append(docs, api.Object{"image": api.Object{"id": m.ImageID, "links": links(r, "images", m.ImageID)}})
+		}
+	}
+	return docs
 }
 
 func (s shown) nicDocs() []api.Object {

@@ -74,11 +74,32 @@ func nodeDoc(r *api.Request, n *node.Node, run workflow.Run) api.Object {
 	for _, i := range []string{"power", "management"} {
 		d[i+"_interface"] = n.Driver
 	}
-	for i, v := range map[string]string{"deploy": "direct", "boot": "ipxe", "inspect": "agent", "network": "hagane", "bios": "no-bios", "console": "no-console",
-		"raid": "no-raid", "rescue": "no-rescue", "storage": "noop", "vendor": "no-vendor", "firmware": "no-firmware"} {
+	for i, v := range map[string]string{"deploy": "direct", "boot": bootWord(n), "inspect": "agent", "network": "hagane", "bios": offers(n, bmc.CanSettings, "no-bios"), "console": "no-console",
+		"raid": "no-raid", "rescue": "no-rescue", "storage": "noop", "vendor": "no-vendor", "firmware": offers(n, bmc.CanFirmware, "no-firmware")} {
 		d[i+"_interface"] = v
 	}
 	return d
+}
+
+// offers returns the driver's name where the BMC has a capability, and else the word for none.
+func offers(n *node.Node, c bmc.Capability, none string) string {
+	if has, _ := n.Has(c); has {
+		return n.Driver
+	}
+	return none
+}
+
+// The words for how the agent is booted.
+const (
+	bootByMedia   = "redfish-virtual-media"
+	bootByNetwork = "ipxe"
+)
+
+func bootWord(n *node.Node) string {
+	if n.BootBy == node.ByMedia {
+		return bootByMedia
+	}
+	return bootByNetwork
 }
 
 // ownProperties are the properties that we keep in fields of their own.

@@ -20,7 +20,7 @@ const Prefix = "/baremetal"
 // The microversions that are spoken: 1.minMicro to 1.maxMicro.
 const (
 	minMicro = 1
-	maxMicro = 78
+	maxMicro = 89
 )
 
 const (
@@ -54,6 +54,18 @@ func Dialect(s *node.Service) api.Dialect {
 		{"GET", "/v1/nodes/{node}/management/boot_device", api.OperatorsRead, i.bootDevice},
 		{"PUT", "/v1/nodes/{node}/management/boot_device", api.Operators, i.setBootDevice},
 		{"GET", "/v1/nodes/{node}/management/boot_device/supported", api.OperatorsRead, i.bootDevices},
+		{"PUT", "/v1/nodes/{node}/management/inject_nmi", api.Operators, i.interrupt},
+		{"GET", "/v1/nodes/{node}/management/indicators", api.OperatorsRead, i.indicators},
+		{"GET", "/v1/nodes/{node}/management/indicators/{component}", api.OperatorsRead, i.indicatorsOf},
+		{"GET", "/v1/nodes/{node}/management/indicators/{component}/{indicator}", api.OperatorsRead, i.indicator},
+		{"PUT", "/v1/nodes/{node}/management/indicators/{component}/{indicator}", api.Operators, i.setIndicator},
+		{"GET", "/v1/nodes/{node}/bios", api.OperatorsRead, i.biosSettings},
+		{"GET", "/v1/nodes/{node}/bios/{setting}", api.OperatorsRead, i.biosSetting},
+		{"GET", "/v1/nodes/{node}/firmware", api.OperatorsRead, i.firmware},
+		{"PUT", "/v1/nodes/{node}/states/boot_mode", api.Operators, i.setBootMode},
+		{"PUT", "/v1/nodes/{node}/states/secure_boot", api.Operators, i.setSecureBoot},
+		{"POST", "/v1/nodes/{node}/vmedia", api.Operators, i.attachMedia},
+		{"DELETE", "/v1/nodes/{node}/vmedia", api.Operators, i.detachMedia},
 		{"PUT", "/v1/nodes/{node}/maintenance", api.Operators, i.hold},
 		{"DELETE", "/v1/nodes/{node}/maintenance", api.Operators, i.release},
 		{"GET", "/v1/nodes/{node}/traits", api.OperatorsRead, i.traits},
@@ -165,7 +177,7 @@ func (i *ironic) driver(w http.ResponseWriter, r *api.Request) error {
 }
 
 // driverNames pairs our drivers with Ironic's hardware types.
-var driverNames = []struct{ ours, theirs string }{{"redfish", "redfish"}, {"ipmi", "ipmi"}, {"fake", "fake-hardware"}}
+var driverNames = []struct{ ours, theirs string }{{"redfish", "redfish"}, {"ipmi", "ipmi"}, {"ribcl", "ribcl"}, {"wsman", "wsman"}, {"scci", "scci"}, {"fake", "fake-hardware"}}
 
 func (i *ironic) conductors(w http.ResponseWriter, r *api.Request) error {
 	cs, err := i.Conductors(r.Context())
@@ -174,7 +186,7 @@ func (i *ironic) conductors(w http.ResponseWriter, r *api.Request) error {
 	}
 	docs := []api.Object{}
 	for _, c := range cs {
-		docs = append(docs, api.Object{"hostname": c.Host, "conductor_group": "", "alive": c.Alive, "updated_at": nil, "links": []any{}, "drivers": []string{"redfish", "ipmi", "fake-hardware"}})
+		docs = append(docs, api.Object{"hostname": c.Host, "conductor_group": "", "alive": c.Alive, "updated_at": nil, "links": []any{}, "drivers": theirNames()})
 	}
 	return api.JSON(w, http.StatusOK, api.Object{"conductors": docs})
 }
@@ -186,4 +198,13 @@ func done(w http.ResponseWriter, status int, err error) error {
 		w.WriteHeader(status)
 	}
 	return err
+}
+
+// theirNames are Ironic's names of the drivers.
+func theirNames() []string {
+	var out []string
+	for _, d := range driverNames {
+		out = append(out, d.theirs)
+	}
+	return out
 }

@@ -89,6 +89,7 @@ func (i *ironic) bootDevices(w http.ResponseWriter, r *api.Request) error {
 	return api.JSON(w, http.StatusOK, api.Object{"supported_boot_devices": names})
 }
 
+// bootDevice tells the boot device that was set last; of a node that nobody set one of, the BMC is asked.
 func (i *ironic) bootDevice(w http.ResponseWriter, r *api.Request) error {
 	n, err := i.Get(r.Context(), r.PathValue("node"))
 	if err != nil {
@@ -97,6 +98,15 @@ func (i *ironic) bootDevice(w http.ResponseWriter, r *api.Request) error {
 	b, err := i.BootDevice(r.Context(), n.ID)
 	if err != nil {
 		return err
+	}
+	if b.Device == "" {
+		t, err := i.Learn(r.Context(), n.ID, "boot", fresh)
+		if err != nil {
+			return err
+		}
+		if b, err = node.Known[bmc.Boot](t); err != nil {
+			return err
+		}
 	}
 	var name any
 	for _, d := range devices {

@@ -33,6 +33,14 @@ func Dialect(n *node.Service, nw *network.Service, s *server.Service) api.Dialec
 		{"GET", "/v1/nodes/{node}/runs", api.OperatorsRead, o.runs},
 		{"GET", "/v1/nodes/{node}/events", api.OperatorsRead, o.events},
 		{"GET", "/v1/nodes/{node}/gate", api.OperatorsRead, o.gate},
+		{"GET", "/v1/nodes/{node}/bmc", api.OperatorsRead, o.bmcOf},
+		{"POST", "/v1/nodes/{node}/bmc", api.Operators, o.deed},
+		{"GET", "/v1/nodes/{node}/bmc/{kind}", api.OperatorsRead, o.learn},
+		{"POST", "/v1/nodes/{node}/bmc-restart", api.Operators, o.restartBMC},
+		{"POST", "/v1/nodes/{node}/bmc-trust", api.Operators, o.trust},
+		{"GET", "/v1/nodes/{node}/trace", api.OperatorsRead, o.trace},
+		{"GET", "/v1/baselines", api.OperatorsRead, o.baselines},
+		{"PUT", "/v1/baselines/{class}", api.Operators, o.setBaseline},
 		{"GET", "/v1/servers/{server}", api.OperatorsRead, o.server},
 	}}
 }

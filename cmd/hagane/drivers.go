@@ -9,6 +9,8 @@ import (
 	"github.com/hagane-cloud/hagane/bmc/profile"
 	"github.com/hagane-cloud/hagane/bmc/redfish"
 	"github.com/hagane-cloud/hagane/bmc/ribcl"
+	"github.com/hagane-cloud/hagane/bmc/scci"
+	"github.com/hagane-cloud/hagane/bmc/wsman"
 	"github.com/hagane-cloud/hagane/fault"
 	"github.com/hagane-cloud/hagane/network/fabric"
 	labswitch "github.com/hagane-cloud/hagane/network/fabric/lab"
@@ -18,7 +20,7 @@ import (
 type bmcs map[string]bmc.Opener
 
 func newBMCs(book *profile.Book) bmcs {
-	return bmcs{"redfish": redfish.Opener(book), "ipmi": ipmi.Open, "ribcl": ribcl.Open, "fake": fake.NewRack().Open}
+	return bmcs{"redfish": redfish.Opener(book), "ipmi": ipmi.Open, "ribcl": ribcl.Open, "wsman": wsman.Open, "scci": scci.Open, "fake": fake.NewRack().Open}
 }
 
 // open opens the driver of the access's name.

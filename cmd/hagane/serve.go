@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ import (
 	"github.com/hagane-cloud/hagane/api/glance"
 	"github.com/hagane-cloud/hagane/api/ironic"
 	"github.com/hagane-cloud/hagane/api/keystone"
+	"github.com/hagane-cloud/hagane/api/media"
 	"github.com/hagane-cloud/hagane/api/neutron"
 	"github.com/hagane-cloud/hagane/api/operator"
 	"github.com/hagane-cloud/hagane/bmc/profile"
@@ -42,7 +44,7 @@ import (
 type serveOptions struct {
 	data, listen, database, region string
 	roles                          []string
-	ramdisk, ipxe                  string
+	ramdisk, ipxe, media           string
 	workers                        int
 	verbose                        bool
 
@@ -64,6 +66,7 @@ func serveCommand() *cobra.Command {
 	f.StringSliceVar(&o.roles, "role", allRoles, "what this process does: api, conductor, dhcp")
 	f.StringVar(&o.ramdisk, "ramdisk", "", "folder of the agent's ramdisk, made by hagane ramdisk build (default: boot in the data folder)")
 	f.StringVar(&o.ipxe, "ipxe", "/usr/lib/ipxe", "folder with undionly.kpxe and snponly.efi")
+	f.StringVar(&o.media, "media-url", "", "base URL by which BMCs reach the API to fetch virtual media (default: http:// and the listen address)")
 	f.StringVar(&o.region, "region", "region1", "name of the region in the catalog")
 	f.IntVar(&o.workers, "workers", 64, "runs that are carried on at the same time")
 	f.BoolVar(&o.verbose, "verbose", false, "log every request")
@@ -231,6 +234,7 @@ func (c *cloud) listen(ctx context.Context, g *errgroup.Group) error {
 	if err := c.servers.Bootstrap(ctx); err != nil {
 		return errors.Join(err, l.Close())
 	}
+	c.servers.MediaBase = func() string { return cmp.Or(c.o.media, "http://"+l.Addr().String()) }
 	if err := writeAccess(c.o.data, "http://"+l.Addr().String(), c.o.region, password); err != nil {
 		return errors.Join(err, l.Close())
 	}
@@ -271,5 +275,6 @@ func (c *cloud) handler() http.Handler {
 		neutron.Dialect(c.networks),
 		glance.Dialect(c.images),
 		operator.Dialect(c.nodes, c.networks, c.servers),
+		media.Dialect(c.servers),
 	}, c.identity, c.log)
 }
