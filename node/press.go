@@ -126,7 +126,7 @@ func (j *Job) witnesses(ctx context.Context) (bmc.Power, error) {
 	if err != nil {
 		return bmc.Unknown, err
 	}
-	if a != nil && a.SeenAt.After(time.Now().Add(-beatSeconds*time.Second)) {
+	if a != nil && a.Wanted && a.SeenAt.After(time.Now().Add(-beatSeconds*time.Second)) {
 		hear("a heartbeat of the agent", bmc.On)
 	}
 	sure := Told
