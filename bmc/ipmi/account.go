@@ -15,6 +15,7 @@ const (
 	thisChannel = 0x0e
 	firstSlot   = 2
 	mostSlots   = 63
+	emptyRun    = 8 // so many empty places in a row are taken for the end: each costs two commands, and BMCs have up to 63
 )
 
 // privilege levels (IPMI 2.0, table 22-35).
@@ -28,11 +29,11 @@ type slot struct {
 	on    bool
 }
 
-// slots reads the users, empty places included.
+// slots reads the users, some empty places included.
 func (d *driver) slots(ctx context.Context) ([]slot, error) {
 	var out []slot
-	most := byte(firstSlot)
-	for id := byte(firstSlot); id <= most; id++ {
+	most, empty := byte(firstSlot), 0
+	for id := byte(firstSlot); id <= most && empty < emptyRun; id++ {
 		access, err := d.ask(ctx, command{Command: types.CommandGetUserAccess}, thisChannel, id)
 		if err != nil {
 			return nil, err
@@ -48,6 +49,9 @@ func (d *driver) slots(ctx context.Context) ([]slot, error) {
 			return nil, err
 		}
 		s.name = strings.TrimRight(string(name), " \x00\xff")
+		if empty++; s.name != "" {
+			empty = 0
+		}
 		out = append(out, s)
 	}
 	return out, nil

@@ -22,10 +22,36 @@ type deafSocket struct {
 func (s *deafSocket) ReadFrom(buf []byte) (int, net.Addr, error) {
 	for {
 		n, addr, err := s.UDPConn.ReadFrom(buf)
-		if err != nil || !s.bmc.away() {
+		if err != nil {
 			return n, addr, err
 		}
+		if s.bmc.away() || s.full(buf[:n], addr) {
+			continue
+		}
+		return n, addr, nil
 	}
+}
+
+// full answers an Open Session Request as a BMC without room for another session does, where the script says so.
+func (s *deafSocket) full(packet []byte, addr net.Addr) bool {
+	const header, payload, openRequest, openResponse, noRoom = 16, 5, 0x10, 0x11, 0x01
+	if len(packet) < header+8 || packet[0] != 0x06 || packet[payload]&0x3f != openRequest {
+		return false
+	}
+	d := s.bmc.config.Faults.Decide(inject.Exchange{Protocol: "ipmi", Target: "Open Session", On: s.bmc.machine.Status().On})
+	if d.LosesAnswer() {
+		return true
+	}
+	if !d.Sessions {
+		return false
+	}
+	out := append([]byte(nil), packet[:header]...) // RMCP and an empty session
+	out[payload] = openResponse
+	out[14], out[15] = 8, 0 // bytes that follow
+	out = append(out, packet[header], noRoom, 0, 0)
+	out = append(out, packet[header+4:header+8]...) // the console's session id
+	_, _ = s.UDPConn.WriteTo(out, addr)             // a datagram may be lost
+	return true
 }
 
 // Read would read around the loss.
