@@ -139,6 +139,8 @@ type Access struct {
 	Memory *Memory
 	// Recorder takes down every exchange; nil records nothing.
 	Recorder *record.Recorder
+	// Journal collects what the driver overcame; nil collects nothing.
+	Journal *Journal
 	// Gate and Breaker are shared by all who speak with the BMC; nil bounds nothing.
 	Gate    *Gate
 	Breaker *Breaker

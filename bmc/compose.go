@@ -122,6 +122,9 @@ func by[C, R any](ctx context.Context, c *Composed, what Capability, e effect, c
 		if ctx.Err() != nil || !elsewhere(err, e) {
 			break
 		}
+		if ClassOf(err) != Unsupported && len(c.paths) > 1 {
+			p.access.Journal.Note("%s: %s does not serve (%s); another protocol is tried", what, p.access.Driver, ClassOf(err))
+		}
 	}
 	return none, worst(failed)
 }

@@ -28,6 +28,7 @@ type Pool struct {
 type Kept struct {
 	Memory   *Memory
 	Recorder *record.Recorder
+	Journal  *Journal
 
 	breakers map[string]*Breaker // by protocol: one may fail while another works
 }
@@ -58,7 +59,7 @@ func (p *Pool) Kept(key string, fill func(m *Memory)) *Kept {
 	defer p.mu.Unlock()
 	k := p.kept[key]
 	if k == nil {
-		k = &Kept{Memory: &Memory{}, Recorder: record.New(), breakers: map[string]*Breaker{}}
+		k = &Kept{Memory: &Memory{}, Recorder: record.New(), Journal: &Journal{}, breakers: map[string]*Breaker{}}
 		for _, name := range Protocols {
 			k.breakers[name] = &Breaker{}
 		}
@@ -107,7 +108,7 @@ func (p *Pool) Get(ctx context.Context, key string, paths []Access) (*Composed, 
 	p.mu.Lock()
 	for i := range paths {
 		a := &paths[i]
-		a.Memory, a.Recorder, a.Breaker, a.Gate = kept.Memory, kept.Recorder, kept.breakers[a.Driver], p.gate(a.Address)
+		a.Memory, a.Recorder, a.Journal, a.Breaker, a.Gate = kept.Memory, kept.Recorder, kept.Journal, kept.breakers[a.Driver], p.gate(a.Address)
 		if a.Profile == nil {
 			a.Profile = known
 		}

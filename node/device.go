@@ -92,6 +92,7 @@ func (j *Job) BMC(ctx context.Context) (*bmc.Composed, error) {
 	j.driver = d
 	j.done = func() {
 		done()
+		j.overcame(ctx, kept.Journal.Take())
 		if kept.Memory.Taken() {
 			// Losing it costs a few tries of other forms next time, no more.
 			ctx := context.WithoutCancel(ctx)
@@ -101,6 +102,16 @@ func (j *Job) BMC(ctx context.Context) (*bmc.Composed, error) {
 		}
 	}
 	return d, nil
+}
+
+// overcame keeps what the drivers overcame in this turn in the node's history.
+func (j *Job) overcame(ctx context.Context, notes []string) {
+	if len(notes) == 0 {
+		return
+	}
+	if err := j.tell(context.WithoutCancel(ctx), "overcome", strings.Join(notes, "; ")); err != nil {
+		j.Log.Warn("what a BMC driver overcame could not be kept", "node", j.Node.ID, "notes", notes, slog.Any("err", err))
+	}
 }
 
 // kept returns what outlives the drivers of a node's BMC, filled from the record at first use.

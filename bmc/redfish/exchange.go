@@ -58,6 +58,7 @@ func (d *Driver) fetch(ctx context.Context, r request, v any) (wire.Answer, erro
 		case answer.Status == http.StatusUnauthorized && !r.open && d.token != "" && !relogged && bmc.ClassOf(err) == bmc.Credentials:
 			// It was not carried out: the BMC restarted, or dropped the session silently.
 			d.token, d.session, relogged = "", "", true
+			d.access.Journal.Note("redfish: the BMC had forgotten the session; a new one was opened")
 			continue
 		case strings.Contains(r.path, "?") && r.method == http.MethodGet && answer.Status < http.StatusInternalServerError:
 			r.path, _, _ = strings.Cut(r.path, "?") // some firmware refuses queries that an older one answered
@@ -66,6 +67,7 @@ func (d *Driver) fetch(ctx context.Context, r request, v any) (wire.Answer, erro
 			return answer, err
 		}
 		try++
+		d.access.Journal.Note("redfish: %s: refused for now (%s); asked again", r.words(), codeOf(err))
 		if !wait(ctx, d.pace.Every) {
 			return answer, err
 		}
@@ -106,7 +108,11 @@ func (d *Driver) decode(r request, answer wire.Answer, v any) error {
 	if v == nil || (len(answer.Body) == 0 && r.method != http.MethodGet) {
 		return nil
 	}
-	if err := unmarshal(answer.Body, v); err != nil {
+	repaired, err := unmarshalNoting(answer.Body, v)
+	if repaired && err == nil {
+		d.access.Journal.Note("redfish: %s was invalid JSON and could be repaired", r.path)
+	}
+	if err != nil {
 		if r.method != http.MethodGet {
 			return nil // it was carried out; what it says of that is not worth failing for
 		}

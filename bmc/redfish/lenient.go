@@ -11,14 +11,19 @@ import (
 // unmarshal reads a document. Invalid JSON is repaired once: Lenovo's XCC leaves commas before brackets,
 // others write byte order marks and control characters.
 func unmarshal(body []byte, v any) error {
-	err := json.Unmarshal(body, v)
-	if err == nil {
-		return nil
+	_, err := unmarshalNoting(body, v)
+	return err
+}
+
+// unmarshalNoting also reports whether the document had to be repaired.
+func unmarshalNoting(body []byte, v any) (repaired bool, err error) {
+	if err = json.Unmarshal(body, v); err == nil {
+		return false, nil
 	}
 	if trimmed := bytes.TrimSpace(body); len(trimmed) == 0 || trimmed[0] == '<' {
-		return err // a web page, or nothing
+		return false, err // a web page, or nothing
 	}
-	return json.Unmarshal(repair(body), v)
+	return true, json.Unmarshal(repair(body), v)
 }
 
 // repair drops what stands between a document and JSON: a byte order mark, control characters, and commas

@@ -161,6 +161,7 @@ func (d *Driver) Insert(ctx context.Context, kind bmc.Medium, image string) (str
 			d.access.Memory.Set(slotFact+string(kind), m.at.last())
 			return m.at.last(), nil
 		case bmc.Unsupported, bmc.Refused, bmc.Untrue:
+			d.access.Journal.Note("redfish: the slot %s does not take the image (%s); the next one is tried", m.at.last(), bmc.ClassOf(last))
 			continue
 		case bmc.Unreachable, bmc.Uncertain, bmc.SessionsFull, bmc.NotReady, bmc.Busy, bmc.Credentials, bmc.Privilege, bmc.NewPassword, bmc.Licence, bmc.Certificate, bmc.Changed, bmc.Garbled, bmc.Broken:
 		}

@@ -126,6 +126,7 @@ func (d *Driver) login(ctx context.Context) error {
 	case bmc.SessionsFull, bmc.NotReady, bmc.Busy, bmc.Refused, bmc.Unsupported, bmc.Broken:
 		// All sessions are taken, maybe by a predecessor of ours that died: go on without one.
 		d.basic = true
+		d.access.Journal.Note("redfish: no session is free; each request carries the password")
 		return nil
 	case bmc.Unreachable, bmc.Uncertain, bmc.Credentials, bmc.Privilege, bmc.NewPassword, bmc.Licence, bmc.Certificate, bmc.Changed, bmc.Garbled, bmc.Untrue:
 	}

@@ -165,6 +165,15 @@ func statusOf(err error) int {
 	return 0
 }
 
+// codeOf returns the BMC's own code of a failure, or its class.
+func codeOf(err error) string {
+	var f *bmc.Failure
+	if errors.As(err, &f) && f.Code != "" {
+		return f.Code
+	}
+	return string(bmc.ClassOf(err))
+}
+
 func answered(err error) *refused {
 	var r *refused
 	if errors.As(err, &r) {

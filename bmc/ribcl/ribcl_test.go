@@ -12,6 +12,7 @@ import (
 	"github.com/hagane-cloud/hagane/bmc"
 	"github.com/hagane-cloud/hagane/bmc/bmctest"
 	"github.com/hagane-cloud/hagane/lab/bmcsim"
+	"github.com/hagane-cloud/hagane/lab/bmcsim/inject"
 	bmcsimribcl "github.com/hagane-cloud/hagane/lab/bmcsim/ribcl"
 	"github.com/hagane-cloud/hagane/lab/machine"
 	"github.com/hagane-cloud/hagane/lab/machine/sim"
@@ -41,6 +42,11 @@ type rig struct {
 
 func simulated(t *testing.T, kind bmcsimribcl.Personality) rig {
 	t.Helper()
+	return simulatedWith(t, kind, nil)
+}
+
+func simulatedWith(t *testing.T, kind bmcsimribcl.Personality, faults *inject.Engine) rig {
+	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	m, err := sim.New(machine.Spec{Name: "n1", Manufacturer: "HPE", Product: "ProLiant BL460c G7", Serial: "HG1", UUID: machine.Seed(1).UUID("n1"), Mode: machine.BIOS,
 		CPUs: 1, MemoryMB: 512, Disks: []machine.DiskSpec{{Bus: machine.Virtio, Bytes: 1 << 20, Serial: "D0"}}}, t.TempDir(), nil, sim.Options{Log: log})
@@ -48,7 +54,7 @@ func simulated(t *testing.T, kind bmcsimribcl.Personality) rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = m.Close() })
-	c := bmcsim.Config{Machine: m, Address: netip.MustParseAddr("127.0.0.1"), Username: "admin", Password: "s3cret&word", Vendor: "HPE", Model: kind.Name, Firmware: "1.82", Log: log}
+	c := bmcsim.Config{Machine: m, Address: netip.MustParseAddr("127.0.0.1"), Username: "admin", Password: "s3cret&word", Vendor: "HPE", Model: kind.Name, Firmware: "1.82", Log: log, Faults: faults}
 	b, stop := serve(t, c, kind)
 	at, err := net.ResolveTCPAddr("tcp4", strings.TrimPrefix(b.Address(), "https://"))
 	if err != nil {

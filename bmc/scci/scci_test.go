@@ -13,6 +13,7 @@ import (
 	"github.com/hagane-cloud/hagane/bmc"
 	"github.com/hagane-cloud/hagane/bmc/bmctest"
 	"github.com/hagane-cloud/hagane/lab/bmcsim"
+	"github.com/hagane-cloud/hagane/lab/bmcsim/inject"
 	bmcsimipmi "github.com/hagane-cloud/hagane/lab/bmcsim/ipmi"
 	bmcsimscci "github.com/hagane-cloud/hagane/lab/bmcsim/scci"
 	"github.com/hagane-cloud/hagane/lab/machine"
@@ -40,6 +41,11 @@ type rig struct {
 
 func simulated(t *testing.T, kind bmcsimscci.Personality) rig {
 	t.Helper()
+	return simulatedWith(t, kind, nil)
+}
+
+func simulatedWith(t *testing.T, kind bmcsimscci.Personality, faults *inject.Engine) rig {
+	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	m, err := sim.New(machine.Spec{Name: "n1", Manufacturer: "FUJITSU", Product: "PRIMERGY RX300 S8", Serial: "HG1", UUID: machine.Seed(1).UUID("n1"), Mode: machine.BIOS,
 		CPUs: 1, MemoryMB: 512, Disks: []machine.DiskSpec{{Bus: machine.Virtio, Bytes: 1 << 20, Serial: "D0"}}}, t.TempDir(), nil, sim.Options{Log: log})
@@ -47,7 +53,7 @@ func simulated(t *testing.T, kind bmcsimscci.Personality) rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = m.Close() })
-	c := bmcsim.Config{Machine: m, Address: netip.MustParseAddr("127.0.0.1"), Username: "admin", Password: "s3cret&word", Vendor: "Fujitsu", Model: kind.Name, Firmware: "7.65", Log: log}
+	c := bmcsim.Config{Machine: m, Address: netip.MustParseAddr("127.0.0.1"), Username: "admin", Password: "s3cret&word", Vendor: "Fujitsu", Model: kind.Name, Firmware: "7.65", Log: log, Faults: faults}
 	other := c
 	b, stop := serve(t, c, kind)
 	beside, end := serveIPMI(t, other)

@@ -132,6 +132,7 @@ func (c *Client) Do(ctx context.Context, r Request) (Answer, error) {
 		if try >= c.pace.Tries || !broke(err) || (!r.read() && sent) {
 			return Answer{}, err
 		}
+		c.access.Journal.Note("%s: a connection broke; the request was sent again", c.protocol)
 		if !pause(ctx, c.pace.Least+rand.N(c.pace.Most-c.pace.Least+1)) {
 			return Answer{}, err
 		}

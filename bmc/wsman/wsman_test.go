@@ -13,6 +13,7 @@ import (
 	"github.com/hagane-cloud/hagane/bmc"
 	"github.com/hagane-cloud/hagane/bmc/bmctest"
 	"github.com/hagane-cloud/hagane/lab/bmcsim"
+	"github.com/hagane-cloud/hagane/lab/bmcsim/inject"
 	bmcsimwsman "github.com/hagane-cloud/hagane/lab/bmcsim/wsman"
 	"github.com/hagane-cloud/hagane/lab/machine"
 	"github.com/hagane-cloud/hagane/lab/machine/sim"
@@ -42,6 +43,11 @@ type rig struct {
 
 func simulated(t *testing.T, kind bmcsimwsman.Personality) rig {
 	t.Helper()
+	return simulatedWith(t, kind, nil)
+}
+
+func simulatedWith(t *testing.T, kind bmcsimwsman.Personality, faults *inject.Engine) rig {
+	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	m, err := sim.New(machine.Spec{Name: "n1", Manufacturer: "Dell Inc.", Product: "PowerEdge R720", Serial: "HG1", UUID: machine.Seed(1).UUID("n1"), Mode: machine.BIOS,
 		CPUs: 1, MemoryMB: 512, Disks: []machine.DiskSpec{{Bus: machine.Virtio, Bytes: 1 << 20, Serial: "D0"}}}, t.TempDir(), nil, sim.Options{Log: log})
@@ -49,7 +55,7 @@ func simulated(t *testing.T, kind bmcsimwsman.Personality) rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = m.Close() })
-	c := bmcsim.Config{Machine: m, Address: netip.MustParseAddr("127.0.0.1"), Username: "admin", Password: "s3cret&word", Vendor: "Dell", Model: kind.Name, Firmware: "1.82", Log: log}
+	c := bmcsim.Config{Machine: m, Address: netip.MustParseAddr("127.0.0.1"), Username: "admin", Password: "s3cret&word", Vendor: "Dell", Model: kind.Name, Firmware: "1.82", Log: log, Faults: faults}
 	b, stop := serve(t, c, kind)
 	at, err := net.ResolveTCPAddr("tcp4", strings.TrimPrefix(b.Address(), "https://"))
 	if err != nil {
