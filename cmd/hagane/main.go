@@ -22,7 +22,7 @@ func main() {
 		Use: "hagane", Short: "a bare-metal cloud", Version: version,
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	root.AddCommand(serveCommand(), labCommand(), demoCommand(), ramdiskCommand(), imageCommand())
+	root.AddCommand(serveCommand(), labCommand(), demoCommand(), bmcCommand(), nodeCommand(), ramdiskCommand(), imageCommand())
 	if err := root.ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "hagane:", err)
 		stop()

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hagane-cloud/hagane/bmc/record"
+	"github.com/hagane-cloud/hagane/client"
+	"github.com/hagane-cloud/hagane/fault"
+)
+
+func nodeCommand() *cobra.Command {
+	var data string
+	c := &cobra.Command{Use: "node", Short: "look after a node beyond what the baremetal command does"}
+	c.PersistentFlags().StringVar(&data, "data", "data", "the cloud's data folder, whose clouds.yaml says how to reach it")
+	connect := func(ctx context.Context) (*client.Cloud, error) {
+		a, err := client.ReadAccess(data, cloudName)
+		if err != nil {
+			return nil, err
+		}
+		return client.Connect(ctx, a)
+	}
+	c.AddCommand(traceCommand(connect), trustCommand(connect))
+	return c
+}
+
+func traceCommand(connect func(context.Context) (*client.Cloud, error)) *cobra.Command {
+	var file string
+	var bodies bool
+	c := &cobra.Command{Use: "trace NODE", Short: "show the latest exchanges with a node's BMC, without secrets", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cl, err := connect(cmd.Context())
+			if err != nil {
+				return err
+			}
+			var doc struct {
+				Exchanges []record.Exchange `json:"exchanges"`
+			}
+			if err := cl.Do(cmd.Context(), http.MethodGet, "operator", "/v1/nodes/"+args[0]+"/trace", nil, &doc); err != nil {
+				return err
+			}
+			if file == "" {
+				printTrace(cmd.OutOrStdout(), doc.Exchanges, bodies)
+				return nil
+			}
+			f, err := os.OpenFile(file, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+			if err != nil {
+				return fault.E(fault.Invalid, "writing the recording", err)
+			}
+			return firstOf(record.Write(f, doc.Exchanges), f.Close())
+		}}
+	c.Flags().StringVar(&file, "export", "", "write a recording to this file, to send or to replay in a test")
+	c.Flags().BoolVar(&bodies, "bodies", false, "show what was sent and answered")
+	return c
+}
+
+// printTrace writes one line an exchange.
+func printTrace(w io.Writer, all []record.Exchange, bodies bool) {
+	if len(all) == 0 {
+		_, _ = fmt.Fprintln(w, "nothing was exchanged with the BMC since the cloud started")
+	}
+	for _, x := range all {
+		outcome := fmt.Sprint(x.Status)
+		if x.Error != "" {
+			outcome = x.Error
+		}
+		_, _ = fmt.Fprintf(w, "%s  %-7s %-6s %s  %s  (%d ms)\n", x.At.UTC().Format(time.TimeOnly+".000"), x.Protocol, x.Method, x.Path, outcome, x.Took.Milliseconds())
+		if bodies {
+			for _, body := range []string{x.Request, x.Response} {
+				if body != "" {
+					_, _ = fmt.Fprintf(w, "    %s\n", body)
+				}
+			}
+		}
+	}
+}
+
+func trustCommand(connect func(context.Context) (*client.Cloud, error)) *cobra.Command {
+	return &cobra.Command{Use: "trust NODE", Short: "trust the next certificate that a node's BMC shows, after it was changed on purpose", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cl, err := connect(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return cl.Do(cmd.Context(), http.MethodPost, "operator", "/v1/nodes/"+args[0]+"/bmc-trust", nil, nil)
+		}}
+}
