@@ -15,7 +15,11 @@ func (d *driver) Power(ctx context.Context) (bmc.Power, error) {
 	if err != nil {
 		return bmc.Unknown, err
 	}
-	switch pick(all, "Name", hostName).Value("EnabledState") {
+	host := pick(all, "Name", hostName)
+	if host == nil {
+		return bmc.Unknown, bmc.Fail(bmc.Failure{Class: bmc.NotReady}, "the iDRAC does not list the server among its computer systems; it may be starting")
+	}
+	switch host.Value("EnabledState") {
 	case "2":
 		return bmc.On, nil
 	case "3":

@@ -68,7 +68,7 @@ func (d *driver) send(ctx context.Context, what string, read bool, patience wire
 		return nil, err
 	}
 	body := root.Child("Body")
-	if garbled != nil || body == nil {
+	if garbled != nil || body == nil || root.Name != "Envelope" { // a web page has a body, too
 		return nil, bmc.Fail(bmc.Failure{Class: bmc.Garbled, Err: garbled}, "the iDRAC's answer to %s is no SOAP message", what)
 	}
 	return body, nil
@@ -136,6 +136,9 @@ func (d *driver) enumerate(ctx context.Context, class string) ([]*markup.Element
 		answer, err := d.send(ctx, class, true, wire.Settings, d.envelope(class, nsEnumeration+"/"+action, nil, body))
 		if err != nil {
 			return nil, err
+		}
+		if answer.Find(action+"Response") == nil {
+			return nil, bmc.Fail(bmc.Failure{Class: bmc.Garbled}, "the iDRAC's answer about %s is no %s", class, strings.ToLower(action))
 		}
 		all = append(all, answer.Find("Items").Kids()...)
 		context := answer.Find("EnumerationContext")
