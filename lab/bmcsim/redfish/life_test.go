@@ -263,3 +263,83 @@ func TestFaults(t *testing.T) {
 		t.Errorf("%d %s", status, id)
 	}
 }
+
+// TestFujitsuOwnWay sets boot device, medium and power by the actions that iRMCs have of their own.
+func TestFujitsuOwnWay(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "x.iso"), make([]byte, 64<<10), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	files := httptest.NewServer(http.FileServerFS(os.DirFS(dir)))
+	defer files.Close()
+	b, m := serve(t, named(t, "fujitsu-irmc-s5"))
+	at, own := newClient(t, b), b.SystemPath()+"/Oem/ts_fujitsu"
+	patch := func(path, body string) {
+		t.Helper()
+		if status, id, _ := at.do("PATCH", path, body, func(r *http.Request) { r.Header.Set("If-Match", at.tag(path, "body")) }); status != 200 {
+			t.Errorf("%s: %d %s", path, status, id)
+		}
+	}
+	patch(own+"/BootConfig", `{"BootDevice":"Cd","NextBootOnlyEnabled":true,"BootType":"UEFI"}`)
+	if got := m.Status().Boot; got.Device != machine.CDROM || got.Persistent {
+		t.Errorf("%+v", got)
+	}
+	host := strings.TrimPrefix(files.URL, "http://")
+	patch(own+"/VirtualMedia", `{"CDImage":{"ServerName":"`+host+`","ShareName":"/","ImageName":"x.iso"}}`)
+	action := b.SystemPath() + "/Actions/Oem/FTSComputerSystem."
+	at.must("POST", action+"VirtualMedia", `{"FTSVirtualMediaAction":"ConnectCD"}`)
+	if m.Status().Medium != files.URL+"/x.iso" {
+		t.Errorf("the machine has %q", m.Status().Medium)
+	}
+	at.must("POST", action+"VirtualMedia", `{"FTSVirtualMediaAction":"DisconnectCD"}`)
+	at.must("POST", action+"Reset", `{"FTSResetType":"PowerOn"}`)
+	if m.Status().Medium != "" || !m.Status().On {
+		t.Errorf("%+v", m.Status())
+	}
+	if status, _, _ := at.do("POST", action+"Reset", `{"FTSResetType":"PowerOn"}`, nil); status != 400 {
+		t.Errorf("what the list does not allow now: %d", status)
+	}
+}
+
+// TestSmallThings are the identify LED, the NMI, secure boot, logs and accounts.
+func TestSmallThings(t *testing.T) {
+	b, _ := serve(t, named(t, "generic"))
+	at := newClient(t, b)
+	at.must("PATCH", b.SystemPath(), `{"LocationIndicatorActive":true}`)
+	if doc := at.get(root + "/Chassis/1"); doc["LocationIndicatorActive"] != true || doc["IndicatorLED"] != "Blinking" {
+		t.Errorf("%v %v", doc["LocationIndicatorActive"], doc["IndicatorLED"])
+	}
+	if status, _, _ := at.do("POST", b.SystemPath()+"/Actions/ComputerSystem.Reset", `{"ResetType":"Nmi"}`, nil); status != 409 || b.Interrupts() != 0 {
+		t.Errorf("an NMI while off: %d", status)
+	}
+	at.must("PATCH", b.SystemPath()+"/SecureBoot", `{"SecureBootEnable":true}`)
+	at.must("POST", b.SystemPath()+"/SecureBoot/Actions/SecureBoot.ResetKeys", `{"ResetKeysType":"DeleteAllKeys"}`)
+	if doc := at.get(b.SystemPath() + "/SecureBoot"); doc["SecureBootEnable"] != true || doc["SecureBootCurrentBoot"] != "Disabled" || doc["SecureBootMode"] != "SetupMode" {
+		t.Errorf("%v", doc)
+	}
+	at.press("On")
+	at.press("Nmi")
+	if doc := at.get(b.SystemPath() + "/SecureBoot"); doc["SecureBootCurrentBoot"] != "Enabled" || b.Interrupts() != 1 {
+		t.Errorf("%v, %d interrupts", doc, b.Interrupts())
+	}
+	log := root + "/Managers/1/LogServices/SEL"
+	if n := len(at.get(log + "/Entries")["Members"].([]any)); n != 5 {
+		t.Errorf("%d events", n)
+	}
+	at.must("POST", log+"/Actions/LogService.ClearLog", "{}")
+	if n := len(at.get(log + "/Entries")["Members"].([]any)); n != 0 {
+		t.Errorf("%d events are left", n)
+	}
+	where := at.must("POST", root+"/AccountService/Accounts", `{"UserName":"eve","Password":"p4ssw0rd!","RoleId":"Operator"}`).Get("Location")
+	asEve := func(r *http.Request) { r.SetBasicAuth("eve", "p4ssw0rd!") }
+	if status, _, _ := at.do("GET", b.SystemPath(), "", asEve); status != 200 {
+		t.Errorf("the new account: %d", status)
+	}
+	if status, _, _ := at.do("POST", root+"/AccountService/Accounts", `{"UserName":"eve","Password":"p4ssw0rd!"}`, nil); status != 409 {
+		t.Errorf("the same again: %d", status)
+	}
+	at.must("DELETE", where, "")
+	if status, _, _ := at.do("GET", b.SystemPath(), "", asEve); status != 401 {
+		t.Errorf("the account that is gone: %d", status)
+	}
+}

@@ -102,7 +102,7 @@ func listen(c bmcsim.Config, kind Personality, from *Capture) (*BMC, error) {
 		return nil, err
 	}
 	b := &BMC{
-		config: c, kind: kind, capture: from, routes: routes(), machine: c.Machine, sensors: bmcsim.Sensors(c.Machine.Spec()), faults: c.Faults,
+		config: c, kind: kind, capture: from, routes: table, machine: c.Machine, sensors: bmcsim.Sensors(c.Machine.Spec()), faults: c.Faults,
 		sessions: sessions{limit: kind.Logins.Max, now: time.Now}, selfTest: selfTest(c, kind),
 	}
 	b.users = b.firstUsers()

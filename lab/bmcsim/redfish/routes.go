@@ -2,6 +2,9 @@ package redfish
 
 import "strings"
 
+// table is shared by all BMCs.
+var table = routes()
+
 // routes are the resources that simulated BMCs have.
 func routes() []route {
 	all := []route{
