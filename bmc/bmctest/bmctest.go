@@ -28,6 +28,18 @@ const (
 	Cancelling  Check = "obeys its context"
 	Closing     Check = "close and use again"
 	Forgetting  Check = "the BMC forgets the session"
+	Media       Check = "virtual media"
+	Settings    Check = "BIOS settings"
+	BootMode    Check = "boot mode"
+	SecureBoot  Check = "secure boot"
+	Light       Check = "identify LED"
+	Events      Check = "event log"
+	Users       Check = "users"
+	RestartBMC  Check = "BMC restart"
+	Interrupt   Check = "NMI"
+	NICs        Check = "network interfaces"
+	Firmware    Check = "firmware"
+	Health      Check = "health"
 )
 
 // Target is a server to test a driver with. It starts off and without a boot override.
@@ -44,6 +56,8 @@ type Target struct {
 	Restart func(t *testing.T)
 	// Cannot reports the boot overrides that BMCs of this kind do not have: they must be refused as Invalid and change nothing. nil: all are there.
 	Cannot func(b bmc.Boot) bool
+	// MediaURL makes the URL of a CD image that the BMC can fetch; nil serves one by HTTP.
+	MediaURL func(t *testing.T) string
 	// Lacks says for the checks that do not fit the BMC why they do not.
 	Lacks map[Check]string
 }
@@ -56,6 +70,8 @@ func Run(t *testing.T, make func(t *testing.T) Target) {
 	}{
 		{Identity, identity}, {Power, power}, {BootDevice, bootDevice}, {BootOnce, bootOnce}, {BootAlways, bootAlways}, {Sensors, sensors},
 		{Credentials, credentials}, {Refusing, refusing}, {Silence, silence}, {Cancelling, cancelling}, {Closing, closing}, {Forgetting, forgetting},
+		{Media, media}, {Settings, settings}, {BootMode, bootMode}, {SecureBoot, secureBoot}, {Light, light}, {Events, events}, {Users, users},
+		{RestartBMC, restartBMC}, {Interrupt, interrupt}, {NICs, nics}, {Firmware, firmware}, {Health, healthy},
 	} {
 		t.Run(string(c.name), func(t *testing.T) {
 			g := make(t)

@@ -43,7 +43,7 @@ func (d *driver) Events(ctx context.Context, limit int) ([]bmc.Event, error) {
 			return nil, err
 		}
 	}
-	if len(out) > limit {
+	if limit > 0 && len(out) > limit {
 		out = out[len(out)-limit:]
 	}
 	if info[13]&selFull != 0 {

@@ -13,6 +13,9 @@ import (
 	"github.com/hagane-cloud/hagane/fault"
 )
 
+// vendors are the makers of BMCs by their IANA enterprise number.
+var vendors = map[int]string{2: "IBM", 11: "HP", 343: "Intel", 674: "Dell", 2011: "Huawei", 7244: "Quanta", 10368: "Fujitsu", supermicro: "Supermicro", 19046: "Lenovo", 47196: "HPE", 47488: "Supermicro"}
+
 func (d *driver) Identify(ctx context.Context) (bmc.Identity, error) {
 	var id bmc.Identity
 	err := d.do(ctx, "reading the device id", func(c *client.Client) error {
@@ -22,7 +25,9 @@ func (d *driver) Identify(ctx context.Context) (bmc.Identity, error) {
 		}
 		d.vendor = int(dev.ManufacturerID)
 		id.BMCVersion = fmt.Sprintf("%d.%02d", dev.MajorFirmwareRevision, dev.MinorFirmwareRevision)
-		id.BMCVendor = fmt.Sprintf("IANA %d", dev.ManufacturerID)
+		if id.BMCVendor = vendors[d.vendor]; id.BMCVendor == "" {
+			id.BMCVendor = fmt.Sprintf("IANA %d", d.vendor)
+		}
 		id.BMCModel = fmt.Sprintf("IPMI product %d", dev.ProductID)
 		return nil
 	})

@@ -20,8 +20,10 @@ import (
 	"github.com/hagane-cloud/hagane/bmc/redfish"
 	"github.com/hagane-cloud/hagane/lab/bmcsim"
 	bmcsimredfish "github.com/hagane-cloud/hagane/lab/bmcsim/redfish"
+	"github.com/hagane-cloud/hagane/lab/ether"
 	"github.com/hagane-cloud/hagane/lab/machine"
 	"github.com/hagane-cloud/hagane/lab/machine/sim"
+	"github.com/hagane-cloud/hagane/lab/vswitch"
 )
 
 func TestConformance(t *testing.T) {
@@ -40,8 +42,13 @@ var quick = bmc.Pace{Tries: 3, Least: time.Millisecond, Most: 5 * time.Milliseco
 func simulated(t *testing.T, kind bmcsimredfish.Personality) bmctest.Target {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
+	plug, err := vswitch.New("lab", ether.MAC{2, 0, 0, 0, 0, 9}).AddPort("p1")
+	if err != nil {
+		t.Fatal(err)
+	}
 	m, err := sim.New(machine.Spec{Name: "n1", Manufacturer: "Hagane", Product: "Rack 1", Serial: "HG1", UUID: machine.Seed(1).UUID("n1"), Mode: machine.UEFI,
-		CPUs: 1, MemoryMB: 512, Disks: []machine.DiskSpec{{Bus: machine.Virtio, Bytes: 1 << 20, Serial: "D0"}}}, t.TempDir(), nil, sim.Options{Log: log})
+		CPUs: 1, MemoryMB: 512, Disks: []machine.DiskSpec{{Bus: machine.Virtio, Bytes: 1 << 20, Serial: "D0"}},
+		NICs: []machine.NICSpec{{Port: "p1", MAC: net.HardwareAddr{2, 0, 0, 0, 0, 1}}}}, t.TempDir(), []*vswitch.Port{plug}, sim.Options{Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,7 @@ type logDoc struct {
 }
 
 // logNames are the vendors' names of the hardware's log, best first.
-var logNames = []string{"sel", "iml", "eventlog", "event", "systemevent", "standardlog", "log1", "platformlog", "logs", "activelog"}
+var logNames = []string{"sel", "iml", "eventlog", "event", "systemevent", "systemeventlog", "standardlog", "log1", "platformlog", "logs", "activelog", "internaleventlog"}
 
 // log finds the hardware's event log among those of the system, the manager and the chassis.
 func (d *Driver) log(ctx context.Context) (logDoc, error) {

@@ -67,6 +67,23 @@ func (d *Driver) bios(ctx context.Context) (at link, doc biosDoc, pending map[st
 	if doc.Actions.Oem.Clear == nil {
 		doc.Actions.Oem.Clear = later.Actions.Oem.Clear
 	}
+	if _, err := d.know(ctx); err != nil {
+		return "", doc, nil, err
+	}
+	job, err := d.configJob(ctx)
+	if err != nil {
+		return "", doc, nil, err
+	}
+	if job != "" {
+		// The values that are shown may be those that wait: with a job open, all that the settings resource holds waits.
+		pending = map[string]any{}
+		for name, v := range later.Attributes {
+			if v != nil {
+				pending[name] = v
+			}
+		}
+		return at, doc, pending, nil
+	}
 	return at, doc, different(later.Attributes, doc.Attributes), nil
 }
 
@@ -231,11 +248,8 @@ func bounds(s bmc.Setting) string {
 
 // SetSettings asks for values at the next boot.
 func (d *Driver) SetSettings(ctx context.Context, values map[string]any) error {
-	at, doc, _, err := d.bios(ctx)
+	at, doc, pending, err := d.bios(ctx)
 	if err != nil {
-		return err
-	}
-	if _, err := d.know(ctx); err != nil {
 		return err
 	}
 	entries, err := d.registry(ctx, string(doc.AttributeRegistry))
@@ -253,12 +267,40 @@ func (d *Driver) SetSettings(ctx context.Context, values map[string]any) error {
 				return err
 			}
 		}
+		if waits, ok := pending[name]; ok {
+			now = waits
+		}
 		if fmt.Sprint(plain(now)) != fmt.Sprint(v) {
 			change[name] = v
 		}
 	}
 	if len(change) == 0 {
 		return nil
+	}
+	if job, err := d.configJob(ctx); err != nil {
+		return err
+	} else if job != "" {
+		// One job can be open: it makes way for one that changes all.
+		if err := d.dropJob(ctx, job); err != nil {
+			return err
+		}
+		for name, v := range pending {
+			if _, asked := change[name]; !asked {
+				change[name] = v
+			}
+		}
+		d.access.Journal.Note("redfish: an open configuration job was replaced by one with all changes")
+		if _, doc, _, err = d.bios(ctx); err != nil {
+			return err
+		}
+		for name, v := range change {
+			if fmt.Sprint(plain(doc.Attributes[name])) == fmt.Sprint(v) {
+				delete(change, name)
+			}
+		}
+		if len(change) == 0 {
+			return nil
+		}
 	}
 	body := map[string]any{"Attributes": change}
 	if slices.Contains(doc.Settings.SupportedApplyTimes, "OnReset") {
@@ -325,6 +367,12 @@ func (d *Driver) DropPending(ctx context.Context) error {
 	at, doc, pending, err := d.bios(ctx)
 	if err != nil {
 		return err
+	}
+	if job, err := d.configJob(ctx); err != nil || job != "" {
+		if err != nil {
+			return err
+		}
+		return d.dropJob(ctx, job)
 	}
 	if clear := doc.Actions.Oem.Clear; clear != nil && clear.Target != "" {
 		_, err := d.post(ctx, "dropping pending BIOS settings", clear.Target, struct{}{})

@@ -25,7 +25,7 @@ func (d *driver) Events(ctx context.Context, limit int) ([]bmc.Event, error) {
 	for i, e := range log.All("EVENT") {
 		out = append(out, event(i+1, e))
 	}
-	if len(out) > limit {
+	if limit > 0 && len(out) > limit {
 		out = out[len(out)-limit:]
 	}
 	return out, nil

@@ -108,34 +108,6 @@ func (d *driver) SetBoot(ctx context.Context, b bmc.Boot) error {
 	})
 }
 
-// apply changes attributes of the iDRAC itself by a job that runs at once.
-func (d *driver) apply(ctx context.Context, values ...pair) error {
-	if err := d.ready(ctx); err != nil {
-		return err
-	}
-	input := []pair{{"Target", "iDRAC.Embedded.1"}}
-	for _, v := range values {
-		input = append(input, pair{"AttributeName", v.name}, pair{"AttributeValue", v.value})
-	}
-	out, err := d.invoke(ctx, "DCIM_iDRACCardService", "ApplyAttributes", false, serviceOf("DCIM_iDRACCardService"), input...)
-	if err != nil {
-		return err
-	}
-	id := jobOf(out)
-	if id == "" {
-		return nil
-	}
-	var ended bmc.Task
-	err = d.settle(ctx, "the end of the job "+id, func() (bool, error) {
-		ended, err = d.Follow(ctx, id)
-		return ended.Done || ended.Gone, err
-	})
-	if err == nil && ended.Failed != "" {
-		return bmc.Fail(bmc.Failure{Class: bmc.Refused, Code: id}, "the iDRAC's job %s ended badly: %s", id, ended.Failed)
-	}
-	return err
-}
-
 // order is the order of the boot sources of one kind: as it is, and as it will be.
 type order struct{ current, pending []string }
 

@@ -177,7 +177,7 @@ func (d *driver) Events(ctx context.Context, limit int) ([]bmc.Event, error) {
 		out = append(out, ev)
 	}
 	sortByID(out)
-	if len(out) > limit {
+	if limit > 0 && len(out) > limit {
 		out = out[len(out)-limit:]
 	}
 	return out, nil

@@ -54,6 +54,8 @@ func (d *driver) Probe(ctx context.Context) ([]bmc.Offer, error) {
 	offer(bmc.CanEvents, "DCIM_SELLogEntry answers", err)
 	nics, err := d.NICs(ctx)
 	offer(bmc.CanNICs, fmt.Sprintf("DCIM_NICView lists %d ports", len(nics)), err)
+	users, err := d.Accounts(ctx)
+	offer(bmc.CanAccounts, fmt.Sprintf("the iDRAC's attributes tell %d users", len(users)), err)
 	none := error(nil)
 	if device == nil {
 		none = bmc.Fail(bmc.Failure{Class: bmc.Unsupported}, "%s is older than the services for it", id.BMCModel)
