@@ -250,3 +250,25 @@ func TestSupermicroDiskSelector(t *testing.T) {
 		}
 	}
 }
+
+// Fact: IPMI BMCs refuse a session at a privilege level that the user does not have, with status 0x0a; it is not the password that is wrong.
+func TestUsersOfLowerLevels(t *testing.T) {
+	g := misbehaving(t, "")
+	if err := drive(t, g.access).AddAccount(t.Context(), "guest", "guestpassword", "Operator"); err != nil {
+		t.Fatal(err)
+	}
+	a := g.access
+	a.Username, a.Password, a.Memory = "guest", "guestpassword", &bmc.Memory{}
+	for range 2 {
+		d := drive(t, a)
+		if p, err := d.Power(t.Context()); err != nil || p != bmc.Off {
+			t.Errorf("%s, %v", p, err)
+		}
+		if got := a.Memory.Get(levelFact + "guest"); got != "3" {
+			t.Errorf("remembered %q", got)
+		}
+		if _, err := d.slots(t.Context()); bmc.ClassOf(err) != bmc.Privilege {
+			t.Errorf("what an operator may not: %v", err)
+		}
+	}
+}

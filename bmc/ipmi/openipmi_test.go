@@ -161,7 +161,7 @@ func TestConformanceWithOpenIPMI(t *testing.T) {
 		return bmctest.Target{
 			Open: Open, Access: o.access(), Network: "udp", Obeys: true, Boots: func() int { return o.starts(t) },
 			Restart: func(t *testing.T) { o.stop(); o.start(t) },
-			Lacks:   map[bmctest.Check]string{bmctest.BootDevice: selectorOnly, bmctest.BootOnce: selectorOnly, bmctest.BootAlways: selectorOnly,
+			Lacks: map[bmctest.Check]string{bmctest.BootDevice: selectorOnly, bmctest.BootOnce: selectorOnly, bmctest.BootAlways: selectorOnly,
 				bmctest.RestartBMC: "this simulator does not know Cold Reset", bmctest.Interrupt: "this simulator does not know the diagnostic interrupt"},
 		}
 	})

@@ -15,8 +15,11 @@ import (
 	"github.com/hagane-cloud/hagane/fault"
 )
 
-// suiteFact is remembered of a device: the cipher suite that opened a session.
-const suiteFact = "ipmi suite"
+// What is remembered of a device: the cipher suite and the privilege level that opened a session.
+const (
+	suiteFact = "ipmi suite"
+	levelFact = "ipmi level " // and the user's name
+)
 
 // sessionLife is how long a BMC keeps a session that nobody uses. One that had no room is not asked for another before.
 const sessionLife = 61 * time.Second
@@ -80,15 +83,42 @@ func (d *driver) dial(ctx context.Context) (*client.Client, error) {
 	return nil, bmc.Fail(bmc.Failure{Class: bmc.Unreachable, Err: errors.Join(errs...)}, "%s: the BMC took none of the cipher suites %v", doing, d.suites())
 }
 
-// open opens a session by one suite. A BMC that answered the first question and falls silent then, as OpenBMC does now and
+// levels are the privilege levels to ask for, the highest first: a user of a lower one is refused at a higher.
+func (d *driver) levels() []types.PrivilegeLevel {
+	all := []types.PrivilegeLevel{types.PrivilegeLevelAdministrator, types.PrivilegeLevelOperator, types.PrivilegeLevelUser}
+	if known, err := strconv.Atoi(d.memory.Get(levelFact + d.access.Username)); err == nil {
+		if i := slices.Index(all, types.PrivilegeLevel(known)); i > 0 {
+			return append(all[i:i+1:i+1], all[:i]...)
+		}
+	}
+	return all
+}
+
+// open opens a session by one suite, at the highest level that the user has.
+func (d *driver) open(ctx context.Context, suite types.CipherSuiteID) (c *client.Client, err error) {
+	for _, level := range d.levels() {
+		if c, err = d.openAt(ctx, suite, level); err == nil {
+			if level != types.PrivilegeLevelAdministrator {
+				d.memory.Set(levelFact+d.access.Username, strconv.Itoa(int(level)))
+			}
+			return c, nil
+		}
+		if !says(err, []types.RmcpStatusCode{types.RmcpStatusCodeUnauthorizedRoleOfPriLevel}) {
+			return nil, err
+		}
+	}
+	return nil, err
+}
+
+// openAt opens a session at a privilege level. A BMC that answered the first question and falls silent then, as OpenBMC does now and
 // again, is tried anew.
-func (d *driver) open(ctx context.Context, suite types.CipherSuiteID) (*client.Client, error) {
+func (d *driver) openAt(ctx context.Context, suite types.CipherSuiteID, level types.PrivilegeLevel) (*client.Client, error) {
 	for try := 1; ; try++ {
 		c, err := client.NewClient(d.host, d.port, d.access.Username, d.access.Password)
 		if err != nil {
 			return nil, fault.E(fault.Invalid, "preparing an IPMI session with "+d.host, err)
 		}
-		c.WithTimeout(d.access.Timeout / tries).WithRetry(tries - 1).WithCipherSuiteID(suite)
+		c.WithTimeout(d.access.Timeout / tries).WithRetry(tries - 1).WithCipherSuiteID(suite).WithMaxPrivilegeLevel(level)
 		if err = c.Connect20(ctx); err == nil {
 			return c, nil
 		}

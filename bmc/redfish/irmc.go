@@ -96,7 +96,7 @@ func (d *Driver) irmcSetBoot(ctx context.Context, s system, b bmc.Boot) error {
 	return err
 }
 
-// irmcInsert connects a virtual CD: the image is named in a resource, then connected by an action whose
+// irmcMedia connects a virtual CD: the image is named in a resource, then connected by an action whose
 // parameter's name differs between generations.
 func (d *Driver) irmcMedia(ctx context.Context, s system, url string) error {
 	key, _ := irmcOem(s)

@@ -28,13 +28,18 @@ type mediaDoc struct {
 		Insert *action `json:"#VirtualMedia.InsertMedia"`
 		Eject  *action `json:"#VirtualMedia.EjectMedia"`
 	}
-	Oem map[string]any
+	// Fujitsu's own resource, which older iRMCs have alone.
+	CDStatus text
+	CDImage  struct{ ImageName text }
 
 	at link
 }
 
 // taken reports whether something is in the slot. A name of an image says nothing: Supermicro leaves it behind.
 func (m mediaDoc) taken() bool {
+	if m.CDStatus != "" {
+		return strings.EqualFold(string(m.CDStatus), "Connected")
+	}
 	if strings.EqualFold(string(m.ConnectedVia), "NotConnected") {
 		return false
 	}
@@ -106,6 +111,16 @@ func (d *Driver) slots(ctx context.Context) ([]mediaDoc, error) {
 			all = append(all, doc)
 		})
 		if err != nil && !absent(err) {
+			return nil, err
+		}
+	}
+	if key, _ := irmcOem(s); len(all) == 0 && key != "" {
+		doc := mediaDoc{at: link(d.system).under("Oem/" + key + "/VirtualMedia")}
+		_, err := d.get(ctx, doc.at, &doc)
+		if err == nil && doc.CDStatus != "" {
+			doc.MediaTypes, doc.Image = many[text]{"CD"}, doc.CDImage.ImageName
+			all = append(all, doc)
+		} else if err != nil && !absent(err) {
 			return nil, err
 		}
 	}

@@ -174,6 +174,9 @@ func (d *driver) NICs(ctx context.Context) ([]bmc.NIC, error) {
 	if err != nil {
 		return nil, err
 	}
+	if h.Child("NIC_INFORMATION", "NIC_INFOMATION") == nil {
+		return nil, bmc.Fail(bmc.Failure{Class: bmc.Unsupported}, "the iLO's GET_EMBEDDED_HEALTH lists no network interfaces")
+	}
 	return interfaces(h), nil
 }
 

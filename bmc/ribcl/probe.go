@@ -37,9 +37,6 @@ func (d *driver) Probe(ctx context.Context) ([]bmc.Offer, error) {
 	h, err := d.Health(ctx)
 	offer(bmc.CanHealth, "HEALTH_AT_A_GLANCE says "+h.Word, err)
 	nics, err := d.NICs(ctx)
-	if err == nil && len(nics) == 0 {
-		err = bmc.Fail(bmc.Failure{Class: bmc.Unsupported}, "GET_EMBEDDED_HEALTH lists no network interface")
-	}
 	offer(bmc.CanNICs, fmt.Sprintf("GET_EMBEDDED_HEALTH lists %d interfaces", len(nics)), err)
 	parts, err := d.Firmware(ctx)
 	offer(bmc.CanFirmware, fmt.Sprintf("%d versions; updates are not possible", len(parts)), err)

@@ -66,7 +66,7 @@ func simulatedWith(t *testing.T, kind bmcsimscci.Personality, faults *inject.Eng
 	r := rig{machine: m, bmc: b}
 	r.Target = bmctest.Target{
 		Open: Open, Network: "tcp", Serial: "HG1", Boots: func() int { return m.Status().Boots },
-		Access: bmc.Access{Driver: "scci", Address: fmt.Sprintf("%s?ipmi=%d", b.Address(), other.Port), Username: c.Username, Password: c.Password, Insecure: true, Pace: quick},
+		Access:   bmc.Access{Driver: "scci", Address: fmt.Sprintf("%s?ipmi=%d", b.Address(), other.Port), Username: c.Username, Password: c.Password, Insecure: true, Pace: quick},
 		MediaURL: func(*testing.T) string { return "nfs://10.0.0.1/srv/iso/cd.iso" },
 		Lacks: map[bmctest.Check]string{bmctest.Settings: "eLCM tells no allowed values; TestELCMLeavesThePowerAsItWas looks at settings",
 			bmctest.Users: "the lab's users of SCCI and of IPMI are not the same; TestAccounts looks at those of SCCI"},
