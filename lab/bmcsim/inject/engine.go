@@ -91,7 +91,11 @@ func (e *Engine) Decide(x Exchange) Decision {
 		if !r.matches(x, booting) || !e.counts[i].strikes(r) {
 			continue
 		}
-		e.log.Info("a fault was injected", "rule", r.text, "line", r.line, "protocol", x.Protocol, "method", x.Method, "target", x.Target)
+		level := slog.LevelInfo
+		if r.effect.Stale > 0 {
+			level = slog.LevelDebug // Stale tells when an old answer is given
+		}
+		e.log.Log(context.Background(), level, "a fault was injected", "rule", r.text, "line", r.line, "protocol", x.Protocol, "method", x.Method, "target", x.Target)
 		d.join(r.effect)
 	}
 	if booting && d.Status == 0 && d.Code == "" {
@@ -224,6 +228,7 @@ func (e *Engine) Stale(key string, d time.Duration, fresh []byte) []byte {
 	defer e.mu.Unlock()
 	old, ok := e.frozen[key]
 	if ok && old.at.Before(e.changed) && time.Since(e.changed) < d {
+		e.log.Info("a fault was injected", "rule", "stale", "of", key)
 		return old.text
 	}
 	if e.frozen == nil {

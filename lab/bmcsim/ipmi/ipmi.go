@@ -105,7 +105,7 @@ func (b *BMC) state() (*bmc.BMC, error) {
 	_, _ = fmt.Sscanf(b.config.Firmware, "%d.%x", &major, &minor)
 	state := bmc.New(bmc.DeviceInfo{
 		DeviceID: 32, DeviceRevision: 1, FirmwareMajor: major, FirmwareMinor: minor, IPMIVersion: 0x20,
-		ManufacturerID: manufacturerID, ProductID: productID,
+		ManufacturerID: b.manufacturer(), ProductID: productID,
 		AdditionalDeviceSupport: 0x8f, // chassis, FRU inventory, SEL, SDR repository, sensors
 	}, guid(spec.UUID), hardware)
 	user, err := state.Users.Add(adminSlot, b.config.Username)
@@ -119,6 +119,16 @@ func (b *BMC) state() (*bmc.BMC, error) {
 		return nil, fault.E(fault.Internal, "disable the nameless user", err)
 	}
 	return state, nil
+}
+
+// manufacturers are the IANA enterprise numbers of those that the lab plays.
+var manufacturers = map[string]uint32{"Dell": 674, "Fujitsu": 10368, "Supermicro": 10876, "Lenovo": 19046, "HPE": 47196}
+
+func (b *BMC) manufacturer() uint32 {
+	if n, ok := manufacturers[b.config.Vendor]; ok {
+		return n
+	}
+	return manufacturerID
 }
 
 func (b *BMC) seed(hardware hal.HAL) error {

@@ -68,5 +68,8 @@ func odd() []Personality {
 	never := plain("no-etags", "1", "1", "1", "1.6.0", 16)
 	never.About = "refuses every If-Match (Gigabyte)"
 	never.Vendor, never.Tags.RefuseAll = "GIGABYTE", true
-	return []Personality{nokia, decoy, weak, never, intel, blank, h3c}
+	tasks := plain("odd-tasks", "1", "1", "1", "1.6.0", 16)
+	tasks.About = "202 without Location; an update ends as Completed with status Critical and changes nothing (Dell JCP052 and others)"
+	tasks.Tasks = Tasks{NoLocation: true, Critical: true, NewFirst: true}
+	return []Personality{nokia, decoy, weak, never, tasks, intel, blank, h3c}
 }

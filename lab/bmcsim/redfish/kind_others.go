@@ -49,7 +49,7 @@ func openbmc() []Personality {
 	open.Vendor, open.Product, open.Manufacturer, open.Model, open.Firmware = "OpenBMC", "", "OpenBMC", "OpenBmc", "2.14.0"
 	open.Tags.Form = NoTag
 	open.Power.ActionInfo, open.Power.Same = true, 0
-	open.Boot = Boot{NoOrder: true}
+	open.Boot = Boot{}
 	open.Media.Slots = []Slot{{ID: "USB1", Types: []string{"CD", "USBStick"}}, {ID: "USB2", Types: []string{"CD", "USBStick"}}}
 	open.Tree.NullMembers, open.Tree.LEDs = true, "new"
 	open.Tree.SystemLogs, open.Tree.ManagerLogs = []string{"EventLog", "SEL"}, []string{"Journal"}

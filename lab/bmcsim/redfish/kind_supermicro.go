@@ -6,7 +6,7 @@ func supermicro() []Personality {
 	thirteen.About = "reset types by ActionInfo, no Vendor in the root, what a Boot change leaves out is reset, CD is UsbCd, ImageName stays, inventory ids twice, no BootOrder"
 	thirteen.Vendor, thirteen.Product, thirteen.Manufacturer, thirteen.Model, thirteen.Firmware, thirteen.OEM = "", "", "Supermicro", "ASPEED", "11.01.01", "Supermicro"
 	thirteen.Power.ActionInfo, thirteen.Power.BMCTypes, thirteen.Power.Same = true, []string{"GracefulRestart"}, 0
-	thirteen.Boot = Boot{Forgets: true, CD: "UsbCd", NoOrder: true}
+	thirteen.Boot = Boot{Forgets: true, CD: "UsbCd"}
 	thirteen.Media = Media{
 		Refused: []string{"WriteProtected"}, KeepsName: true, Status: 202,
 		Slots: []Slot{{ID: "VirtualMedia1", Types: []string{"CD", "DVD", "Floppy", "USBStick"}}, {ID: "VirtualMedia2", Types: []string{"CD", "DVD", "Floppy", "USBStick"}}},
@@ -34,7 +34,7 @@ func supermicro() []Personality {
 	ten.Name, ten.About = "supermicro-x10", "Redfish 1.0.1 without BootSourceOverrideMode; old names of targets; no media, no new sensors"
 	ten.Firmware, ten.RedfishVersion = "03.90", "1.0.1"
 	ten.Power.ActionInfo = false
-	ten.Boot = Boot{NoMode: true, CD: "CD/DVD", NoOrder: true}
+	ten.Boot = Boot{NoMode: true, CD: "CD/DVD"}
 	ten.Media, ten.Settings.None, ten.Tasks.None = Media{}, true, true
 	ten.Tree.NewSensors, ten.Tree.LEDs, ten.Tree.NoCount = false, "old", true
 	ten.Changes = append(ten.Changes[:len(ten.Changes):len(ten.Changes)], Change{"Systems/1", []byte(`{"UUID": "00000000-0000-0000-0000-ac1f6b000001"}`)})
@@ -42,6 +42,6 @@ func supermicro() []Personality {
 	amd := thirteen
 	amd.Name, amd.About = "supermicro-as1015", "a Boot change answers 200 and does nothing: mode Legacy, Disabled (AS-1015CS)"
 	amd.Vendor, amd.Product, amd.Changes = "Supermicro", "AS-1015CS-TNR", nil
-	amd.Boot = Boot{Nothing: true, NoOrder: true}
+	amd.Boot = Boot{Nothing: true}
 	return []Personality{ten, eleven, twelve, thirteen, amd}
 }

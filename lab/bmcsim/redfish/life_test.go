@@ -147,6 +147,25 @@ func TestUpdate(t *testing.T) {
 	}
 }
 
+// TestCompletedAndCritical says that an update is complete which has changed nothing, and does not say where its task is.
+func TestCompletedAndCritical(t *testing.T) {
+	image := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("firmware")) }))
+	defer image.Close()
+	b, _ := serve(t, named(t, "odd-tasks"))
+	at := newClient(t, b)
+	if where := at.must("POST", root+"/UpdateService/Actions/UpdateService.SimpleUpdate", `{"ImageURI":"`+image.URL+`/nic-9.9.bin"}`).Get("Location"); where != "" {
+		t.Errorf("it tells %s", where)
+	}
+	task := root + "/TaskService/Tasks/1"
+	if state := at.get(task)["TaskState"]; state != "New" {
+		t.Errorf("it begins as %v", state)
+	}
+	until(t, "the task to end", func() bool { return at.get(task)["TaskState"] == "Completed" })
+	if doc := at.get(task); doc["TaskStatus"] != "Critical" || at.get(root + "/UpdateService/FirmwareInventory/NIC")["Version"] == "9.9" {
+		t.Errorf("%v", doc)
+	}
+}
+
 // TestRestart is away for a while, and forgets sessions alone.
 func TestRestart(t *testing.T) {
 	b, m := serve(t, named(t, "generic"))

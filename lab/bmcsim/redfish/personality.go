@@ -108,10 +108,8 @@ type Boot struct {
 	SelfTestID   string // message with which changes are refused during the self-test
 	PhysicalCD   bool   // the target Cd is a drive that is not there; the virtual one is booted by an attribute of the manager (iDRAC)
 	CD           string // target of the virtual CD; "" is Cd
-	Names        map[string]string
-	Order        bool // has BootOrder and BootOptions
-	NoOrder      bool // PropertyUnknown for BootOrder
-	Blank        bool // enumerations are empty strings until first set (BlueField)
+	Order        bool   // has BootOrder and BootOptions; without, BootOrder is an unknown property
+	Blank        bool   // enumerations are empty strings until first set (BlueField)
 }
 
 // Media is how virtual media are inserted.

@@ -64,7 +64,7 @@ func (c *call) task() *task {
 // finish ends an update. A BIOS comes into force with a boot, a BMC's firmware with its restart.
 func (c *call) finish(t *task) {
 	t.done = true
-	if t.failed != "" {
+	if t.failed != "" || c.kind.Tasks.Critical {
 		return
 	}
 	s := &c.state

@@ -29,7 +29,12 @@ func (b *BMC) instances(ctx context.Context, class string) ([][]pair, bool) {
 		if !b.kind.ServerBoot {
 			return nil, false
 		}
-		return b.serverBoot(), true
+		return append(b.serverBoot(), b.people(class)...), true
+	case "DCIM_iDRACCardString", "DCIM_iDRACCardInteger":
+		if !b.kind.ServerBoot {
+			return nil, false
+		}
+		return b.people(class), true
 	case "DCIM_BIOSEnumeration", "DCIM_BIOSString", "DCIM_BIOSInteger":
 		return b.settings(class), true
 	case "DCIM_BootSourceSetting":
@@ -40,6 +45,7 @@ func (b *BMC) instances(ctx context.Context, class string) ([][]pair, bool) {
 		}
 		out := [][]pair{{{"InstanceID", "JID_CLEARALL"}, {"JobStatus", "Completed"}, {"Name", "CLEARALL"}, {"PercentComplete", "0"}, {"Message", "NA"}, {"MessageID", "NA"}}}
 		for _, j := range b.jobs {
+			j.advance()
 			out = append(out, []pair{{"InstanceID", j.id}, {"JobStatus", j.status}, {"Message", j.message}, {"MessageID", "PR19"}, {"Name", j.name}, {"PercentComplete", strconv.Itoa(j.percent)}})
 		}
 		return out, true
@@ -86,6 +92,25 @@ func (b *BMC) serverBoot() [][]pair {
 		return []pair{{"AttributeName", name}, {"CurrentValue", v}, {"PendingValue", nilValue}, {"GroupID", "ServerBoot.1"}, {"InstanceID", "iDRAC.Embedded.1#ServerBoot.1#" + name}}
 	}
 	return [][]pair{{{"AttributeName", "Enable"}, {"CurrentValue", "Enabled"}, {"GroupID", "WebServer.1"}, {"InstanceID", "iDRAC.Embedded.1#WebServer.1#Enable"}}, of("BootOnce", once), of("FirstBootDevice", word)}
+}
+
+// people are the attributes of users.
+func (b *BMC) people(class string) [][]pair {
+	var out [][]pair
+	for n, u := range b.users[1:] {
+		name, value := "UserName", u.name
+		switch class {
+		case "DCIM_iDRACCardEnumeration":
+			name, value = "Enable", map[bool]string{true: "Enabled", false: "Disabled"}[u.on]
+		case "DCIM_iDRACCardInteger":
+			if name, value = "Privilege", u.privilege; value == "" {
+				value = "0"
+			}
+		}
+		group := fmt.Sprintf("Users.%d", n+1)
+		out = append(out, []pair{{"AttributeName", name}, {"CurrentValue", value}, {"PendingValue", nilValue}, {"GroupID", group}, {"InstanceID", "iDRAC.Embedded.1#" + group + "#" + name}})
+	}
+	return out
 }
 
 func (b *BMC) settings(class string) [][]pair {

@@ -2,6 +2,7 @@ package wsman
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -68,6 +69,8 @@ func (b *BMC) newer(ctx context.Context, r request) string {
 				boot.Device = map[string]machine.Device{"Normal": machine.None, "PXE": machine.Network, "HDD": machine.Disk, "VCD-DVD": machine.CDROM, "BIOS": machine.Setup}[v]
 			case "ServerBoot.1#BootOnce":
 				boot.Persistent = v == "Disabled"
+			default:
+				b.setUser(name, v)
 			}
 		}
 		if boot.Device == "" || b.machine.SetBoot(ctx, boot) != nil {
@@ -79,6 +82,25 @@ func (b *BMC) newer(ctx context.Context, r request) string {
 		return b.output(r, "0", "The command was successful.", "SYS001")
 	}
 	return ""
+}
+
+// setUser sets an attribute of a user, such as Users.3#UserName.
+func (b *BMC) setUser(name, value string) {
+	var n int
+	var what string
+	if _, err := fmt.Sscanf(strings.Replace(name, "#", " ", 1), "Users.%d %s", &n, &what); err != nil || n < 2 || n >= len(b.users) {
+		return
+	}
+	switch u := &b.users[n]; what {
+	case "UserName":
+		u.name = value
+	case "Password":
+		u.password = value
+	case "Privilege":
+		u.privilege = value
+	case "Enable":
+		u.on = value == "Enabled"
+	}
 }
 
 // pairs reads AttributeName and AttributeValue, which follow each other.

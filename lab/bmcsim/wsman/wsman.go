@@ -62,11 +62,17 @@ type BMC struct {
 	notReady int
 	pulls    map[string]*pull
 	events   []event
-	nmis     int  // that were raised
-	blinking bool // identify LED
+	users    [17]user // by their place; 0 is none
+	nmis     int      // that were raised
+	blinking bool     // identify LED
 }
 
 type event struct{ severity, text string }
+
+type user struct {
+	name, password, privilege string
+	on                        bool
+}
 
 // Listen makes an iDRAC and binds its port. It answers from Serve on.
 func Listen(c bmcsim.Config, kind Personality) (*BMC, error) {
@@ -80,6 +86,7 @@ func Listen(c bmcsim.Config, kind Personality) (*BMC, error) {
 		events: []event{{"2", "Log cleared."}, {"3", "The chassis is open while the power is off."}, {"5", "The power input for power supply 2 is lost."}},
 	}
 	b.bios = b.attributes()
+	b.users[2] = user{c.Username, c.Password, "511", true}
 	b.server = &http.Server{Handler: b.handler(), ReadHeaderTimeout: 30 * time.Second, ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug)}
 	return b, nil
 }
@@ -120,8 +127,7 @@ func (b *BMC) handler() http.Handler {
 		return mux
 	}
 	mux.HandleFunc("POST /wsman", func(w http.ResponseWriter, r *http.Request) {
-		user, password, _ := r.BasicAuth()
-		if user != b.config.Username || password != b.config.Password {
+		if user, password, _ := r.BasicAuth(); !b.knows(user, password) {
 			w.Header().Set("WWW-Authenticate", `Basic realm="OPENWSMAN"`)
 			w.WriteHeader(http.StatusUnauthorized)
 			return
@@ -158,6 +164,18 @@ func (b *BMC) handler() http.Handler {
 		}
 		return x
 	}, mux)
+}
+
+// knows reports whether a user may enter.
+func (b *BMC) knows(name, password string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, u := range b.users {
+		if u.on && u.name == name && u.password == password {
+			return true
+		}
+	}
+	return false
 }
 
 // understand reads a request.
