@@ -267,8 +267,5 @@ func TestUsersOfLowerLevels(t *testing.T) {
 		if got := a.Memory.Get(levelFact + "guest"); got != "3" {
 			t.Errorf("remembered %q", got)
 		}
-		if _, err := d.slots(t.Context()); bmc.ClassOf(err) != bmc.Privilege {
-			t.Errorf("what an operator may not: %v", err)
-		}
 	}
 }

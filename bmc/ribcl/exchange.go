@@ -2,6 +2,7 @@ package ribcl
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -106,27 +107,38 @@ func gone(status int) error {
 	return bmc.Fail(bmc.Failure{Class: bmc.Unsupported, Code: http.StatusText(status)}, "there is no RIBCL at this address; iLO 6 and later speak Redfish only: use the driver redfish")
 }
 
-// form finds out once whether the iLO speaks HTTP: an empty request by HTTP is answered by HTTP, or by iLO 2 with
-// naked XML or a 404.
+// form finds out once whether the iLO speaks HTTP: it is sent an empty request by HTTP over a bare connection, as nobody knows
+// what the answer will be. iLO 2 answers with naked XML, or with a 404 although it does speak RIBCL.
 func (d *driver) form(ctx context.Context) (string, error) {
 	if form := d.memory.Get(formFact); form != "" {
 		return form, nil
 	}
+	if strings.HasPrefix(d.client.Base, "http://") {
+		return formHTTP, nil
+	}
 	const empty = "<RIBCL VERSION=\"2.0\"></RIBCL>\r\n"
-	_, err := d.exchange(ctx, formHTTP, "an empty request", true, empty)
+	host := strings.TrimPrefix(d.client.Base, "https://")
+	question := fmt.Sprintf("POST /ribcl HTTP/1.1\r\nHost: %s\r\nContent-Type: text/xml\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s%s", host, len(header)+len(empty), header, empty)
+	body, err := d.client.Exchange(ctx, wire.Raw{Name: "which protocol", Parts: [][]byte{[]byte(question)}, Read: true})
+	if err != nil {
+		return "", err
+	}
 	form := formHTTP
-	switch {
-	case err != nil && (bmc.ClassOf(err) == bmc.Unsupported || strings.Contains(err.Error(), "malformed HTTP")):
-		form = formRaw
+	switch text := string(body); {
+	case strings.HasPrefix(text, "HTTP/1.1 404"), strings.HasPrefix(text, "HTTP/1.0 404"):
 		body, err := d.exchange(ctx, formRaw, "an empty request", true, empty)
 		if err != nil {
 			return "", err
 		}
 		if !strings.Contains(string(body), "<RIBCL") {
-			return "", gone(http.StatusNotFound) // it speaks HTTP, and has no RIBCL there
+			return "", gone(http.StatusNotFound)
 		}
-	case err != nil:
-		return "", err
+		form = formRaw
+	case strings.HasPrefix(text, "HTTP/"):
+	case strings.Contains(text, "<RIBCL"):
+		form = formRaw
+	default:
+		return "", bmc.Fail(bmc.Failure{Class: bmc.Garbled}, "what answers at %s speaks neither HTTP nor RIBCL", d.client.Base)
 	}
 	d.memory.Set(formFact, form)
 	return form, nil
