@@ -2,11 +2,9 @@ package scci
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"net"
 	"net/netip"
-	"strings"
+	"net/url"
 	"testing"
 	"time"
 
@@ -14,7 +12,6 @@ import (
 	"github.com/hagane-cloud/hagane/bmc/bmctest"
 	"github.com/hagane-cloud/hagane/lab/bmcsim"
 	"github.com/hagane-cloud/hagane/lab/bmcsim/inject"
-	bmcsimipmi "github.com/hagane-cloud/hagane/lab/bmcsim/ipmi"
 	bmcsimscci "github.com/hagane-cloud/hagane/lab/bmcsim/scci"
 	"github.com/hagane-cloud/hagane/lab/machine"
 	"github.com/hagane-cloud/hagane/lab/machine/sim"
@@ -54,30 +51,28 @@ func simulatedWith(t *testing.T, kind bmcsimscci.Personality, faults *inject.Eng
 	}
 	t.Cleanup(func() { _ = m.Close() })
 	c := bmcsim.Config{Machine: m, Address: netip.MustParseAddr("127.0.0.1"), Username: "admin", Password: "s3cret&word", Vendor: "Fujitsu", Model: kind.Name, Firmware: "7.65", Log: log, Faults: faults}
-	other := c
 	b, stop := serve(t, c, kind)
-	beside, end := serveIPMI(t, other)
-	at, err := net.ResolveTCPAddr("tcp4", strings.TrimPrefix(b.Address(), "https://"))
+	u, err := url.Parse(b.Address())
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Port, other.Port = uint16(at.Port), uint16(beside.Address().Port)
-	t.Cleanup(func() { stop(); end() })
+	at, err := netip.ParseAddrPort(u.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Port = at.Port()
+	t.Cleanup(func() { stop() })
 	r := rig{machine: m, bmc: b}
 	r.Target = bmctest.Target{
 		Open: Open, Network: "tcp", Serial: "HG1", Boots: func() int { return m.Status().Boots },
-		Access:   bmc.Access{Driver: "scci", Address: fmt.Sprintf("%s?ipmi=%d", b.Address(), other.Port), Username: c.Username, Password: c.Password, Insecure: true, Pace: quick},
+		Access:   bmc.Access{Driver: "scci", Address: b.Address(), Username: c.Username, Password: c.Password, Insecure: true, Pace: quick},
 		MediaURL: func(*testing.T) string { return "nfs://10.0.0.1/srv/iso/cd.iso" },
-		Lacks: map[bmctest.Check]string{bmctest.Settings: "eLCM tells no allowed values; TestELCMLeavesThePowerAsItWas looks at settings",
-			bmctest.Users: "the lab's users of SCCI and of IPMI are not the same; TestAccounts looks at those of SCCI"},
+		Lacks:    map[bmctest.Check]string{bmctest.Settings: "eLCM tells no allowed values; TestELCMLeavesThePowerAsItWas looks at settings"},
 		Restart: func(t *testing.T) {
 			stop()
-			end()
 			var again *bmcsimscci.BMC
-			var too *bmcsimipmi.BMC
 			again, stop = serve(t, c, kind)
-			too, end = serveIPMI(t, other)
-			if again.Address() != b.Address() || too.Address().Port != int(other.Port) {
+			if again.Address() != b.Address() {
 				t.Skip("another program took the BMC's port while it restarted")
 			}
 		},
@@ -89,15 +84,6 @@ func simulatedWith(t *testing.T, kind bmcsimscci.Personality, faults *inject.Eng
 func serve(t *testing.T, c bmcsim.Config, kind bmcsimscci.Personality) (b *bmcsimscci.BMC, stop func()) {
 	t.Helper()
 	b, err := bmcsimscci.Listen(c, kind)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b, run(t, b.Serve)
-}
-
-func serveIPMI(t *testing.T, c bmcsim.Config) (b *bmcsimipmi.BMC, stop func()) {
-	t.Helper()
-	b, err := bmcsimipmi.Listen(c)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,6 +40,7 @@ type BMC struct {
 	config  bmcsim.Config
 	conn    *net.UDPConn
 	server  *server.Server
+	state   *bmc.BMC
 	machine machine.Machine
 	sensors []bmcsim.Sensor
 	boot    bootOptions
@@ -64,12 +65,11 @@ func Listen(c bmcsim.Config) (*BMC, error) {
 	}
 	b := &BMC{config: c, conn: conn, machine: c.Machine, sensors: bmcsim.Sensors(c.Machine.Spec()), log: newEventLog()}
 	b.boot = bootOptions{machine: c.Machine, now: time.Now}
-	state, err := b.state()
-	if err != nil {
+	if b.state, err = b.newState(); err != nil {
 		_ = conn.Close()
 		return nil, err
 	}
-	b.server = server.NewServer(state, &deafSocket{UDPConn: conn, bmc: b}, server.WithHandlerRegistry(b.commands()),
+	b.server = server.NewServer(b.state, &deafSocket{UDPConn: conn, bmc: b}, server.WithHandlerRegistry(b.commands()),
 		server.WithCipherSuites([]types.CipherSuiteID{types.CipherSuiteID17, types.CipherSuiteID3}), server.WithV15Disabled())
 	return b, nil
 }
@@ -93,8 +93,8 @@ func (b *BMC) Serve(ctx context.Context) error {
 	return nil
 }
 
-// state makes what a BMC remembers: who it is, its users, FRU and sensor records.
-func (b *BMC) state() (*bmc.BMC, error) {
+// newState makes what a BMC remembers: who it is, its users, FRU and sensor records.
+func (b *BMC) newState() (*bmc.BMC, error) {
 	spec := b.machine.Spec()
 	hardware := mock.New() // only as the memory of FRU and SDR; the commands below never ask it for power
 	hardware.SetConsole(&serial{path: func() string { return b.machine.Status().Console }})
@@ -129,6 +129,23 @@ func (b *BMC) manufacturer() uint32 {
 		return n
 	}
 	return manufacturerID
+}
+
+// SetUser sets a user's place, as another interface of the same BMC does; "" for the name empties it. level is an IPMI privilege level.
+func (b *BMC) SetUser(slot uint8, name, password string, level uint8, on bool) error {
+	err := b.state.Users.Upsert(slot, func(u *bmc.User) error {
+		u.Name, u.Enabled = name, on && name != ""
+		u.SetPassword([]byte(password))
+		if u.ChannelAccess == nil {
+			u.ChannelAccess = map[uint8]bmc.UserChannelAccess{}
+		}
+		u.ChannelAccess[lanChannel] = bmc.UserChannelAccess{MaxPrivilege: bmc.PrivilegeLevel(level), Enabled: true}
+		return nil
+	})
+	if err != nil {
+		return fault.E(fault.Internal, "change a user of the BMC", err)
+	}
+	return nil
 }
 
 func (b *BMC) seed(hardware hal.HAL) error {

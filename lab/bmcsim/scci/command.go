@@ -3,6 +3,7 @@ package scci
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/hagane-cloud/hagane/bmc/markup"
@@ -79,6 +80,9 @@ func (b *BMC) carryOut(ctx context.Context, c *markup.Element) (int, string, str
 		return 0, v, ""
 	case "E002", "ConfigSpace":
 		b.space[at(value, index)] = c.Value("DATA")
+		if err := b.share(value, index); err != nil {
+			return 5, "", "Internal error"
+		}
 		return 0, "", ""
 	case "ConnectRemoteCdImage":
 		if b.space[at("1A60", 0)] == "" || b.space[at("1A65", 0)] == "" || b.space[at("1A66", 0)] == "" {
@@ -94,6 +98,20 @@ func (b *BMC) carryOut(ctx context.Context, c *markup.Element) (int, string, str
 		return 0, "", ""
 	}
 	return b.power(ctx, code)
+}
+
+// share tells IPMI of a user that was changed: the same users may enter by it. Their places are one further on.
+func (b *BMC) share(value string, index int) error {
+	switch strings.ToUpper(value) {
+	case "1451", "1452", "1454", "1457":
+	default:
+		return nil
+	}
+	level, err := strconv.ParseUint(b.space[at("1454", index)], 10, 8)
+	if err != nil {
+		level = 0
+	}
+	return b.beside.SetUser(uint8(index+1), b.space[at("1451", index)], b.space[at("1452", index)], uint8(level), b.space[at("1457", index)] == "1")
 }
 
 func (b *BMC) power(ctx context.Context, code string) (int, string, string) {

@@ -1,6 +1,6 @@
 // Package scci simulates Fujitsu's iRMCs as they speak SCCI: command sequences that answer 200 whatever happens, a
 // configuration space of numbers, report.xml, and eLCM with its sessions. The power state and the boot
-// device are told by IPMI alone: package lab/bmcsim/ipmi beside it on the same machine.
+// device are told by IPMI alone, which each iRMC speaks as well, with the same users.
 package scci
 
 import (
@@ -10,16 +10,20 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/hagane-cloud/hagane/bmc/markup"
 	"github.com/hagane-cloud/hagane/fault"
 	"github.com/hagane-cloud/hagane/lab/bmcsim"
 	"github.com/hagane-cloud/hagane/lab/bmcsim/door"
 	"github.com/hagane-cloud/hagane/lab/bmcsim/inject"
+	"github.com/hagane-cloud/hagane/lab/bmcsim/ipmi"
 	"github.com/hagane-cloud/hagane/lab/machine"
 )
 
@@ -46,6 +50,7 @@ type BMC struct {
 	kind    Personality
 	door    *door.Door
 	server  *http.Server
+	beside  *ipmi.BMC
 	machine machine.Machine
 	sensors []bmcsim.Sensor
 
@@ -64,8 +69,17 @@ func Listen(c bmcsim.Config, kind Personality) (*BMC, error) {
 	if err != nil {
 		return nil, err
 	}
+	other := c
+	if at, ok := d.Addr().(*net.TCPAddr); ok {
+		other.Port = uint16(at.Port) // to find it again after a restart
+	}
+	beside, err := ipmi.Listen(other)
+	if err != nil {
+		_ = d.Close()
+		return nil, err
+	}
 	b := &BMC{
-		config: c, kind: kind, door: d, machine: c.Machine, sensors: bmcsim.Sensors(c.Machine.Spec()), tooSoon: kind.TooSoon, nonces: map[string]bool{},
+		config: c, kind: kind, door: d, beside: beside, machine: c.Machine, sensors: bmcsim.Sensors(c.Machine.Spec()), tooSoon: kind.TooSoon, nonces: map[string]bool{},
 		space: map[string]string{at("1451", 1): c.Username, at("1452", 1): c.Password, at("1454", 1): "4", at("1457", 1): "1"},
 		elcm:  newELCM(),
 	}
@@ -73,20 +87,27 @@ func Listen(c bmcsim.Config, kind Personality) (*BMC, error) {
 	return b, nil
 }
 
-// Address returns the iRMC's URL.
-func (b *BMC) Address() string { return "https://" + b.door.Addr().String() }
+// Address returns the iRMC's URL, with its port for IPMI as the driver takes it.
+func (b *BMC) Address() string {
+	return fmt.Sprintf("https://%s?ipmi=%d", b.door.Addr(), b.beside.Address().Port)
+}
 
-// Close gives the port back of an iRMC that never served.
-func (b *BMC) Close() error { return b.door.Close() }
+// Close gives the ports back of an iRMC that never served.
+func (b *BMC) Close() error { return errors.Join(b.door.Close(), b.beside.Close()) }
 
 // Serve answers until ctx ends.
 func (b *BMC) Serve(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, func() { _ = b.server.Close() })
-	defer stop()
-	if err := b.server.Serve(b.door); !errors.Is(err, http.ErrServerClosed) {
-		return fault.E(fault.Internal, "serve SCCI", err)
-	}
-	return nil
+	both, ctx := errgroup.WithContext(ctx)
+	both.Go(func() error { return b.beside.Serve(ctx) })
+	both.Go(func() error {
+		stop := context.AfterFunc(ctx, func() { _ = b.server.Close() })
+		defer stop()
+		if err := b.server.Serve(b.door); !errors.Is(err, http.ErrServerClosed) {
+			return fault.E(fault.Internal, "serve SCCI", err)
+		}
+		return nil
+	})
+	return both.Wait()
 }
 
 // Connected reports whether the remote CD is connected.
