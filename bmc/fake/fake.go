@@ -20,8 +20,9 @@ type Rack struct {
 }
 
 type state struct {
-	power bmc.Power
-	boot  bmc.Boot
+	power  bmc.Power
+	boot   bmc.Boot
+	device device
 }
 
 // NewRack makes an empty rack.
@@ -32,7 +33,7 @@ func (r *Rack) Open(_ context.Context, a bmc.Access) (bmc.Driver, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.bmcs[a.Address] == nil {
-		r.bmcs[a.Address] = &state{power: bmc.Off, boot: bmc.Boot{Device: bmc.None}}
+		r.bmcs[a.Address] = &state{power: bmc.Off, boot: bmc.Boot{Device: bmc.None}, device: newDevice()}
 	}
 	return &driver{rack: r, access: a}, nil
 }
@@ -88,6 +89,7 @@ func (d *driver) SetPower(ctx context.Context, a bmc.Action) error {
 // start powers on and consumes a boot override that was meant for one boot.
 func (s *state) start() {
 	s.power = bmc.On
+	s.device.applies()
 	if !s.boot.Persistent {
 		s.boot = bmc.Boot{Device: bmc.None, Mode: s.boot.Mode}
 	}

@@ -12,7 +12,7 @@ func TestConformance(t *testing.T) {
 	bmctest.Run(t, func(*testing.T) bmctest.Target {
 		return bmctest.Target{
 			Open: NewRack().Open, Access: bmc.Access{Driver: "fake", Address: "n1"}, Serial: "n1", Obeys: true,
-			Lacks: map[bmctest.Check]string{bmctest.Credentials: nowhere, bmctest.Refusing: nowhere, bmctest.Silence: nowhere, bmctest.Forgetting: nowhere},
+			Lacks: map[bmctest.Check]string{bmctest.Credentials: nowhere, bmctest.Refusing: nowhere, bmctest.Silence: nowhere, bmctest.Forgetting: nowhere, bmctest.Users: nowhere},
 		}
 	})
 }
