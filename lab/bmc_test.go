@@ -21,7 +21,7 @@ func TestRunBMCs(t *testing.T) {
 	if err := os.WriteFile(script, []byte("redfish GET /redfish/v1/ times 1 => status 503 empty\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, kind := range []string{"dell-idrac10", "ipmi", "ribcl-ilo4", "wsman-idrac9"} {
+	for _, kind := range []string{"dell-idrac10", "ipmi", "ribcl-ilo4", "wsman-idrac9", "scci-irmc-s4"} {
 		ctx, cancel := context.WithCancel(t.Context())
 		var out bytes.Buffer
 		var seen []client.BMC

@@ -11,6 +11,7 @@ import (
 	"github.com/hagane-cloud/hagane/lab/bmcsim/ipmi"
 	"github.com/hagane-cloud/hagane/lab/bmcsim/redfish"
 	"github.com/hagane-cloud/hagane/lab/bmcsim/ribcl"
+	"github.com/hagane-cloud/hagane/lab/bmcsim/scci"
 	"github.com/hagane-cloud/hagane/lab/bmcsim/wsman"
 )
 
@@ -43,6 +44,10 @@ func Kinds() []Kind {
 	}
 	for _, p := range wsman.Personalities {
 		all = append(all, Kind{Name: "wsman-" + strings.ToLower(p.Name), Driver: "wsman", About: "Dell " + p.Name + " by WS-Management (SOAP)", plain: true, listen: func(c bmcsim.Config) (server, error) { return wsman.Listen(c, p) }})
+	}
+	for _, p := range scci.Personalities {
+		name := "scci-" + strings.ToLower(strings.ReplaceAll(p.Name, " ", "-"))
+		all = append(all, Kind{Name: name, Driver: "scci", About: "Fujitsu " + p.Name + " by SCCI (XML)", plain: true, listen: func(c bmcsim.Config) (server, error) { return scci.Listen(c, p) }})
 	}
 	return all
 }
