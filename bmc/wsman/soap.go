@@ -127,13 +127,26 @@ func soapFault(what string, fault *markup.Element) error {
 	return bmc.Fail(bmc.Failure{Class: class, Code: name}, "the iDRAC does not carry out %s: %s", what, fault.Child("Reason").Value("Text"))
 }
 
+// patience is how long an iDRAC may take for a class: BIOS settings and jobs take minutes, logs and inventories long.
+func patience(class string) wire.Patience {
+	switch {
+	case class == "DCIM_SystemView": // the proof that address and credentials are right must not take long
+		return wire.Normal
+	case strings.HasPrefix(class, "DCIM_BIOS"), strings.HasPrefix(class, "DCIM_Boot"), class == "DCIM_iDRACCardService", class == "DCIM_SoftwareInstallationService":
+		return wire.Settings
+	case strings.HasPrefix(class, "DCIM_SEL"), strings.HasPrefix(class, "DCIM_Software"), strings.HasPrefix(class, "DCIM_iDRACCard"), strings.HasSuffix(class, "View"):
+		return wire.Logs
+	}
+	return wire.Normal
+}
+
 // enumerate reads all instances of a class, in as many pulls as it takes.
 func (d *driver) enumerate(ctx context.Context, class string) ([]*markup.Element, error) {
 	body := fmt.Sprintf("<wsen:Enumerate><wsman:OptimizeEnumeration/><wsman:MaxElements>%d</wsman:MaxElements></wsen:Enumerate>", perPull)
 	action := "Enumerate"
 	var all []*markup.Element
 	for range maxPulls {
-		answer, err := d.send(ctx, class, true, wire.Settings, d.envelope(class, nsEnumeration+"/"+action, nil, body))
+		answer, err := d.send(ctx, class, true, patience(class), d.envelope(class, nsEnumeration+"/"+action, nil, body))
 		if err != nil {
 			return nil, err
 		}
@@ -186,7 +199,7 @@ func (d *driver) invoke(ctx context.Context, class, method string, read bool, se
 	}
 	body.WriteString("</n:" + method + "_INPUT>")
 	what := class + "." + method
-	answer, err := d.send(ctx, what, read, wire.Settings, d.envelope(class, classes+class+"/"+method, selectors, body.String()))
+	answer, err := d.send(ctx, what, read, patience(class), d.envelope(class, classes+class+"/"+method, selectors, body.String()))
 	if err != nil {
 		return nil, err
 	}
