@@ -58,6 +58,9 @@ func (d *driver) reopen(ctx context.Context) error {
 	}
 	b := d.access
 	b.Driver, b.Address = "ipmi", u.Hostname()
+	if b.Breaker != nil {
+		b.Breaker = &bmc.Breaker{} // that IPMI is switched off says nothing about SCCI
+	}
 	if port := u.Query().Get("ipmi"); port != "" {
 		b.Address = net.JoinHostPort(u.Hostname(), port)
 	}
