@@ -24,6 +24,9 @@ type Pace struct {
 // Controller that is just starting; longer waits belong to the step that called.
 var DefaultPace = Pace{Tries: 3, Least: time.Second, Most: 8 * time.Second, Again: 6, Every: 10 * time.Second, Settle: 20 * time.Second, Look: time.Second}
 
+// LabPace is the pace for simulated BMCs, which recover within moments.
+var LabPace = Pace{Tries: 4, Least: 20 * time.Millisecond, Most: 200 * time.Millisecond, Again: 40, Every: 250 * time.Millisecond, Settle: 5 * time.Second, Look: 100 * time.Millisecond}
+
 // OrDefault returns the pace, or the default for the zero value.
 func (p Pace) OrDefault() Pace {
 	if p == (Pace{}) {

@@ -88,6 +88,9 @@ func heardFromAgent(ctx context.Context, j *Job) error {
 	if a != nil && a.RunID == j.Run.ID && a.Token != "" {
 		return nil
 	}
+	if err := j.stillOn(ctx); err != nil {
+		return err
+	}
 	// The waiting's polls come at a fixed rhythm, so their count tells when the time is up even across restarts.
 	waited := time.Since(j.Run.StepAt)
 	if j.Run.Attempt > 0 && j.Run.Attempt%int64(rebootAfter/hearPoll) == 0 && waited > rebootAfter {

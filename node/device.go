@@ -43,7 +43,7 @@ func (s *Service) paths(n *Node) ([]bmc.Access, error) {
 		if a.Username == "" {
 			a.Username = n.DriverInfo[n.Driver+"_username"]
 		}
-		a.Password = string(password)
+		a.Password, a.Pace = string(password), s.Pace
 		out = append(out, a)
 	}
 	return out, nil

@@ -30,11 +30,14 @@ func (j *Job) reach(ctx context.Context, want bmc.Power, a bmc.Action, before fu
 	if err != nil {
 		return err
 	}
-	if got == want {
-		return nil
-	}
 	if got == bmc.Unknown {
 		return workflow.Polling("the BMC to know the power state", j.soon())
+	}
+	if got == want {
+		if before == nil || j.pressed() > 0 {
+			return nil
+		}
+		return j.onByItself(ctx, before)
 	}
 	if j.Run.Attempt%again == 0 {
 		d, err := j.BMC(ctx)
@@ -53,8 +56,55 @@ func (j *Job) reach(ctx context.Context, want bmc.Power, a bmc.Action, before fu
 			j.keepTrace(ctx, err)
 			return fault.Wrap(string(a), err)
 		}
+		j.notePress()
 	}
 	return workflow.Polling(fmt.Sprintf("the power to be %s", want), j.soon())
+}
+
+// pressFact remembers how often the button was pressed in the step in hand.
+const pressFact = "pressed"
+
+func (j *Job) pressKey() string { return fmt.Sprintf("%s/%d ", j.Run.ID, j.Run.Visit) }
+
+// pressed returns how often the button was pressed in this step.
+func (j *Job) pressed() int {
+	marks, ok := strings.CutPrefix(j.kept(j.Node).Memory.Get(pressFact), j.pressKey())
+	if !ok {
+		return 0
+	}
+	return len(marks)
+}
+
+func (j *Job) notePress() {
+	j.kept(j.Node).Memory.Set(pressFact, j.pressKey()+strings.Repeat("+", j.pressed()+1))
+}
+
+// looksAtOn is how many looks in a row a server must show to be on that should be off, before that is believed.
+const looksAtOn = 3
+
+// onByItself meets a server that is on before this step has started it, though an earlier step left it off: a BMC
+// that shows an old state or a wrong one, or somebody else's finger. It is looked at again; a server that stays
+// on is reset into what it has to boot.
+func (j *Job) onByItself(ctx context.Context, before func(ctx context.Context, d *bmc.Composed) error) error {
+	if j.Run.Attempt < looksAtOn {
+		return workflow.Polling("another look at a server that is on and should be off", j.soon())
+	}
+	d, err := j.BMC(ctx)
+	if err != nil {
+		return err
+	}
+	if err := j.tell(ctx, "power", "the server was on before it was started; it is reset"); err != nil {
+		return err
+	}
+	if err := before(ctx, d); err != nil {
+		return err
+	}
+	if err := d.SetPower(ctx, bmc.Reset); err != nil {
+		j.keepTrace(ctx, err)
+		return fault.Wrap(string(bmc.Reset), err)
+	}
+	j.notePress()
+	return workflow.Polling("the power to be on", j.soon())
 }
 
 // escalate goes to stronger means when a button was pressed without effect, and says so in the node's history.
@@ -87,6 +137,28 @@ const backAgain = 30 * time.Second
 // tell keeps an event in the node's history.
 func (j *Job) tell(ctx context.Context, kind, text string) error {
 	return j.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error { return j.note(ctx, tx, j.Node.ID, kind, text) })
+}
+
+// stillOn starts a server again that is off while its agent is waited for: its BMC had said that it was on.
+func (j *Job) stillOn(ctx context.Context) error {
+	if j.Run.Attempt == 0 {
+		return nil
+	}
+	p, err := j.power(ctx)
+	if err != nil || p != bmc.Off {
+		return err
+	}
+	d, err := j.BMC(ctx)
+	if err != nil {
+		return err
+	}
+	if err := j.tell(ctx, "power", "the server was off while its agent was waited for; it is started again"); err != nil {
+		return err
+	}
+	if err := j.bootOver(ctx, d); err != nil {
+		return err
+	}
+	return fault.Wrap(string(bmc.PowerOn), d.SetPower(ctx, bmc.PowerOn))
 }
 
 // witnesses asks all paths for the power, and the agent's last heartbeat, and returns the state that they agree

@@ -46,6 +46,8 @@ type Options struct {
 	Open    bmc.Opener
 	// Profiles is what is known about BMCs by their kind; nil is nothing.
 	Profiles *profile.Book
+	// Pace is how patient drivers are with BMCs; the zero value is bmc.DefaultPace.
+	Pace bmc.Pace
 	// AgentAPI is the base URL of the agent's calls and of boot files on each system network, by its name.
 	AgentAPI func(network string) string
 	Log      *slog.Logger

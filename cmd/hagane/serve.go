@@ -26,6 +26,7 @@ import (
 	"github.com/hagane-cloud/hagane/api/media"
 	"github.com/hagane-cloud/hagane/api/neutron"
 	"github.com/hagane-cloud/hagane/api/operator"
+	"github.com/hagane-cloud/hagane/bmc"
 	"github.com/hagane-cloud/hagane/bmc/profile"
 	"github.com/hagane-cloud/hagane/conductor"
 	"github.com/hagane-cloud/hagane/db"
@@ -46,6 +47,7 @@ type serveOptions struct {
 	roles                          []string
 	ramdisk, ipxe, media           string
 	workers                        int
+	pace                           string
 	verbose                        bool
 
 	wired func(c *cloud) // called before anything starts; tests look in here
@@ -69,6 +71,7 @@ func serveCommand() *cobra.Command {
 	f.StringVar(&o.media, "media-url", "", "base URL by which BMCs reach the API to fetch virtual media (default: http:// and the listen address)")
 	f.StringVar(&o.region, "region", "region1", "name of the region in the catalog")
 	f.IntVar(&o.workers, "workers", 64, "runs that are carried on at the same time")
+	f.StringVar(&o.pace, "bmc-pace", "real", "how patient to be with BMCs: real, or lab for simulated ones that recover within moments")
 	f.BoolVar(&o.verbose, "verbose", false, "log every request")
 	return c
 }
@@ -84,6 +87,9 @@ func (o *serveOptions) check() error {
 	if o.database == "" && len(o.roles) < len(allRoles) {
 		return fault.Errorf(fault.Invalid, "with SQLite one process has all roles; give --database postgres://… to spread them")
 	}
+	if _, ok := paces[o.pace]; !ok {
+		return fault.Errorf(fault.Invalid, "there is no pace %q; there are real and lab", o.pace)
+	}
 	if o.ramdisk == "" {
 		o.ramdisk = filepath.Join(o.data, "boot")
 	}
@@ -91,6 +97,9 @@ func (o *serveOptions) check() error {
 	o.data, err = filepath.Abs(o.data)
 	return err
 }
+
+// paces are how patient drivers are.
+var paces = map[string]bmc.Pace{"": bmc.DefaultPace, "real": bmc.DefaultPace, "lab": bmc.LabPace}
 
 // grace is how long the steps in hand may take to end after we are told to stop.
 const grace = 20 * time.Second
@@ -177,7 +186,7 @@ func wire(o serveOptions, d *db.DB, log *slog.Logger) (*cloud, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.nodes = node.NewService(node.Options{DB: d, Engine: c.engine, Box: box, Network: c.networks, Open: newBMCs(book).open, Profiles: book, AgentAPI: agentAPI, Log: log})
+	c.nodes = node.NewService(node.Options{DB: d, Engine: c.engine, Box: box, Network: c.networks, Open: newBMCs(book).open, Profiles: book, Pace: paces[o.pace], AgentAPI: agentAPI, Log: log})
 	c.servers = server.NewService(d, box, c.nodes, c.images, c.networks, log)
 	id := workflow.Holder(uuid.NewString())
 	c.conductor = conductor.New(d, c.engine, conductor.Options{ID: id, Roles: strings.Join(o.roles, ","), Alone: !d.Postgres(), Log: log})
