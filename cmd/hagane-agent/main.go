@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/hagane-cloud/hagane/agent"
-	"github.com/hagane-cloud/hagane/agent/dhcp"
 	"github.com/hagane-cloud/hagane/agent/host"
 	"github.com/hagane-cloud/hagane/agent/protocol"
 	"github.com/hagane-cloud/hagane/fault"
@@ -55,19 +54,12 @@ func work(ctx context.Context, log *slog.Logger) error {
 	if err := settle(ctx, log); err != nil {
 		return err
 	}
-	lease, err := dhcp.Connect(ctx, words.mac, log)
+	down, err := connect(ctx, words, log)
 	if err != nil {
 		return err
 	}
-	log.Info("the network is up", "nic", lease.NIC, "address", lease.Address, "seconds", time.Since(began).Seconds())
-	renewing, stop := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		lease.Renew(renewing, log)
-	}()
-	defer func() { <-done }() // after stop, below
-	defer stop()
+	defer down()
+	log.Info("the network is up", "seconds", time.Since(began).Seconds())
 	return agent.Run(ctx, agent.Config{
 		API: words.api, Secret: words.claim, Machine: host.New(log), Log: log, Version: version,
 		OnClaim: func(c protocol.Claimed) { remember(words.api, c.Token, log) },
