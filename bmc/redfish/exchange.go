@@ -1,6 +1,7 @@
 package redfish
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -50,13 +51,15 @@ func (d *Driver) fetch(ctx context.Context, r request, v any) (wire.Answer, erro
 		if err != nil {
 			return answer, err
 		}
-		if answer.Status < http.StatusBadRequest {
+		mayRelog := !r.open && d.token != "" && !relogged
+		if answer.Status < http.StatusBadRequest && (!mayRelog || r.method != http.MethodGet || !isPage(answer.Body)) {
 			return answer, d.decode(r, answer, v)
 		}
 		err = refusal(r.words(), answer)
 		switch {
-		case answer.Status == http.StatusUnauthorized && !r.open && d.token != "" && !relogged && bmc.ClassOf(err) == bmc.Credentials:
-			// It was not carried out: the BMC restarted, or dropped the session silently.
+		case mayRelog && (answer.Status < http.StatusBadRequest || (answer.Status == http.StatusUnauthorized && bmc.ClassOf(err) == bmc.Credentials)):
+			// It was not carried out: the BMC restarted, or dropped the session silently. Supermicro answers 200
+			// with its login page then.
 			d.token, d.session, relogged = "", "", true
 			d.access.Journal.Note("redfish: the BMC had forgotten the session; a new one was opened")
 			continue
@@ -120,6 +123,9 @@ func (d *Driver) decode(r request, answer wire.Answer, v any) error {
 	}
 	return nil
 }
+
+// isPage reports whether a body is a web page in place of a document.
+func isPage(body []byte) bool { return bytes.HasPrefix(bytes.TrimSpace(body), []byte("<")) }
 
 // begin returns the beginning of a body for people.
 func begin(body []byte) string {

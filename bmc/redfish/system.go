@@ -86,14 +86,17 @@ func (d *Driver) find(ctx context.Context) (found system, etag string, err error
 		return found, "", err
 	}
 	var hosts []string
+	var garbled error
 	for _, m := range all {
 		var s system
 		tag, err := d.get(ctx, m, &s)
 		if err != nil {
-			if absent(err) || bmc.ClassOf(err) == bmc.Garbled {
-				continue
+			if bmc.ClassOf(err) == bmc.Garbled {
+				garbled = err
+			} else if !absent(err) {
+				return found, "", err
 			}
-			return found, "", err
+			continue
 		}
 		if s.Actions.Reset == nil && !d.irmc(s) {
 			continue
@@ -104,6 +107,9 @@ func (d *Driver) find(ctx context.Context) (found system, etag string, err error
 	}
 	switch len(hosts) {
 	case 0:
+		if garbled != nil {
+			return found, "", garbled // it may be the server
+		}
 		return found, "", bmc.Fail(bmc.Failure{Class: bmc.Unsupported}, "none of the BMC's %d systems can be reset; set redfish_system_id", len(all))
 	case 1:
 		d.system = hosts[0]
