@@ -16,8 +16,20 @@ var jobsAt = []string{"Oem/Dell/Jobs", "Jobs"}
 
 // configJob returns the open job that changes BIOS settings; "" when there is none, or the BMC knows no jobs.
 func (d *Driver) configJob(ctx context.Context) (link, error) {
-	if d.profile == nil || !d.profile.Settings.Jobs || d.manager == "" {
+	if d.profile == nil || !d.profile.Settings.Jobs {
 		return "", nil
+	}
+	if d.manager == "" {
+		s, _, err := d.read(ctx)
+		if err == nil {
+			_, err = d.bmcOf(ctx, s)
+		}
+		if err != nil {
+			if absent(err) {
+				return "", nil
+			}
+			return "", err
+		}
 	}
 	for _, place := range jobsAt {
 		var open link

@@ -226,7 +226,7 @@ func (d *Driver) Identify(ctx context.Context) (bmc.Identity, error) {
 	if err != nil {
 		return bmc.Identity{}, err
 	}
-	id := bmc.Identity{Manufacturer: string(s.Manufacturer), Model: string(s.Model), Serial: string(s.SerialNumber), UUID: strings.ToLower(string(s.UUID)),
+	id := bmc.Identity{Manufacturer: string(s.Manufacturer), Model: string(s.Model), Serial: string(s.SerialNumber), UUID: uuidOf(string(s.UUID)),
 		AssetTag: string(s.AssetTag), BIOSVersion: string(s.BiosVersion)}
 	f, err := d.facts(ctx, s)
 	if err != nil {
@@ -244,4 +244,13 @@ func (d *Driver) Identify(ctx context.Context) (bmc.Identity, error) {
 		id.BMCVendor = f.Vendor
 	}
 	return id, nil
+}
+
+// uuidOf returns a UUID in lower case; "" for all zeros and all ones, by which SMBIOS says that there is none.
+func uuidOf(s string) string {
+	s = strings.ToLower(s)
+	if digits := strings.ReplaceAll(s, "-", ""); strings.Trim(digits, "0") == "" || strings.Trim(digits, "f") == "" {
+		return ""
+	}
+	return s
 }
