@@ -11,12 +11,12 @@ BUILD    = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSI
 build: ## bin/hagane
 	$(BUILD) -o bin/hagane ./cmd/hagane
 
-demo: build $(if $(filter sim,$(MACHINE)),,packages) ## a tenant gets servers: MACHINE=qemu|sim, OS=tiny|debian, KEEP=1
+demo: build $(if $(filter sim,$(MACHINE)),,packages) ## a tenant gets servers: MACHINE=qemu|sim, OS=tiny|debian, FAULTS=hard, KEEP=1
 ifneq ($(MACHINE),sim)
 	bin/hagane ramdisk build --kernel cloud --out $(CACHE)/ramdisk-cloud
 	bin/hagane image build $(OS) --out $(CACHE)/image-$(OS)
 endif
-	bin/hagane demo --machine $(MACHINE) --os $(OS) $(if $(KEEP),--keep)
+	bin/hagane demo --machine $(MACHINE) --os $(OS) $(if $(KEEP),--keep) $(if $(FAULTS),--faults $(FAULTS))
 
 prepared: build ## what tests with emulated machines boot
 	@scripts/packages test

@@ -29,6 +29,8 @@ type Options struct {
 	OS      string // name for people
 	User    string // who logs in by SSH
 	Ramdisk string // folder
+	Faults  string // script of what goes wrong with the BMCs; "" is nothing
+	Vendors string // kinds of BMC; "" is the lab's well-behaved ones
 	Keep    bool   // leave cloud and lab running until the context ends
 	Out     io.Writer
 }
@@ -61,7 +63,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	s := &story{Options: o, begun: time.Now(), chapter: time.Now(), password: rand.Text()}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	cloud, err := s.start(ctx, "cloud", "serve", "--data", o.Data, "--listen", "127.0.0.1:0", "--ramdisk", o.Ramdisk)
+	cloud, err := s.start(ctx, "cloud", "serve", "--data", o.Data, "--listen", "127.0.0.1:0", "--ramdisk", o.Ramdisk, "--bmc-pace", "lab")
 	if err != nil {
 		return err
 	}
@@ -75,7 +77,14 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	s.done("the cloud is up")
-	lab, err := s.start(ctx, "lab", "lab", "--data", o.Data, "--machine", o.Machine, "--nodes", fmt.Sprint(o.Nodes), "--seed", fmt.Sprint(o.Seed))
+	rack := []string{"lab", "--data", o.Data, "--machine", o.Machine, "--nodes", fmt.Sprint(o.Nodes), "--seed", fmt.Sprint(o.Seed)}
+	if o.Vendors != "" {
+		rack = append(rack, "--vendors", o.Vendors)
+	}
+	if o.Faults != "" {
+		rack = append(rack, "--faults", o.Faults)
+	}
+	lab, err := s.start(ctx, "lab", rack...)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -140,9 +142,36 @@ func (s *story) timeline(ctx context.Context) error {
 				_, _ = fmt.Fprintln(s.Out)
 			}
 		}
+		if err := s.overcome(ctx, n); err != nil {
+			return err
+		}
 	}
 	_, _ = fmt.Fprintln(s.Out)
 	s.chapter = time.Now()
+	return nil
+}
+
+// overcome prints what was met and overcome at a node's BMC.
+func (s *story) overcome(ctx context.Context, n *labNode) error {
+	var doc struct {
+		Events []struct{ At, Kind, Text string }
+	}
+	if err := s.admin.Do(ctx, "GET", "operator", "/v1/nodes/"+n.id+"/events", nil, &doc); err != nil {
+		return err
+	}
+	first := true
+	for _, e := range doc.Events {
+		if !slices.Contains([]string{"overcome", "drift", "firmware", "bmc"}, e.Kind) && (e.Kind != "power" || strings.HasPrefix(e.Text, "power:")) {
+			continue
+		}
+		if first {
+			_, _ = fmt.Fprintf(s.Out, "  overcome at its BMC\n")
+			first = false
+		}
+		for part := range strings.SplitSeq(e.Text, "; ") {
+			_, _ = fmt.Fprintf(s.Out, "    %s\n", part)
+		}
+	}
 	return nil
 }
 

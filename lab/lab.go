@@ -130,6 +130,9 @@ func Run(ctx context.Context, o Options) error {
 	group.Go(func() error { return r.serveControl(ctx, control) })
 	for _, n := range r.nodes {
 		group.Go(func() error { return n.bmc.Serve(ctx) })
+		if n.beside != nil {
+			group.Go(func() error { return n.beside.Serve(ctx) })
+		}
 	}
 	r.print(o.Out)
 	group.Go(func() error { return r.introduce(ctx) })

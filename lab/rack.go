@@ -49,6 +49,7 @@ type rack struct {
 type node struct {
 	machine machine.Machine
 	bmc     server
+	beside  server // IPMI of a BMC that speaks another protocol as well; nil when there is none
 	faults  *inject.Engine
 }
 
@@ -154,6 +155,15 @@ func (r *rack) add(i int, newMachine makeMachine, before client.Lab) error {
 		return errors.Join(err, m.Close())
 	}
 	access.Address = n.bmc.Address()
+	if kind.Driver == "redfish" && len(r.kinds) > 0 {
+		// Real BMCs of these vendors speak IPMI as well.
+		n.beside, err = listenIPMI(bmcsim.Config{Machine: m, Address: bmcAddress(i), Username: access.Username, Password: access.Password, Log: log, Faults: n.faults})
+		if err != nil {
+			n.faults.Close()
+			return errors.Join(err, n.bmc.Close(), m.Close())
+		}
+		access.IPMI = n.beside.Address()
+	}
 	r.nodes = append(r.nodes, n)
 	r.lab.Nodes = append(r.lab.Nodes, describe(m, access))
 	return nil
@@ -211,6 +221,9 @@ func (r *rack) close() {
 	for _, n := range r.nodes {
 		group.Go(func() error {
 			_ = n.bmc.Close() // it has ended already, unless the lab never started
+			if n.beside != nil {
+				_ = n.beside.Close()
+			}
 			n.faults.Close()
 			return n.machine.Close()
 		})

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -18,6 +19,12 @@ func demoCommand() *cobra.Command {
 	var images string
 	c := &cobra.Command{Use: "demo", Short: "show a tenant getting servers, from the bare machines to SSH and back", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.Faults != "" && o.Vendors == "" {
+				o.Vendors = hardRack
+			}
+			if o.Faults != "" && !cmd.Flags().Changed("nodes") {
+				o.Nodes = strings.Count(o.Vendors, ",") + 1
+			}
 			if err := prepareDemo(&o, images); err != nil {
 				return err
 			}
@@ -31,9 +38,14 @@ func demoCommand() *cobra.Command {
 	f.StringVar(&o.Data, "data", "", "data folder (default: a new temporary one)")
 	f.StringVar(&o.Ramdisk, "ramdisk", ".cache/ramdisk-cloud", "folder of the agent's ramdisk")
 	f.StringVar(&images, "images", ".cache", "folder in which image-tiny and image-debian lie")
+	f.StringVar(&o.Faults, "faults", "", "script of what goes wrong with the BMCs, such as hard (hagane lab bmc list); 8 machines of many vendors unless told otherwise")
+	f.StringVar(&o.Vendors, "vendors", "", "kinds of BMC (hagane lab bmc list)")
 	f.BoolVar(&o.Keep, "keep", false, "leave the cloud running with its servers")
 	return c
 }
+
+// hardRack is a rack of many vendors, for a demo with faults.
+const hardRack = "hpe-ilo5,dell-idrac9,fujitsu-irmc-s6,supermicro-x13,lenovo-xcc,ami-megarac,ipmi,ribcl-ilo4"
 
 // prepareDemo finds what the machines boot, and says how to make what is missing.
 func prepareDemo(o *demo.Options, images string) (err error) {

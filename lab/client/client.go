@@ -63,10 +63,11 @@ type Node struct {
 
 // BMC is how to reach a BMC.
 type BMC struct {
-	Driver   string `json:"driver"`  // redfish or ipmi
-	Address  string `json:"address"` // redfish: URL; ipmi: host:port
+	Driver   string `json:"driver"`  // redfish, ipmi, ribcl, wsman or scci
+	Address  string `json:"address"` // URL; ipmi: host:port
 	Username string `json:"username"`
 	Password string `json:"password"`
+	IPMI     string `json:"ipmi,omitempty"` // host:port, of a BMC that speaks IPMI beside another protocol
 }
 
 // NIC is a network interface and its switch port.

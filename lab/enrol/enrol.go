@@ -112,6 +112,10 @@ func (c *cloud) addNode(ctx context.Context, n client.Node, class string) error 
 		err = c.Do(ctx, http.MethodPatch, "baremetal", "/v1/nodes/"+url.PathEscape(known.UUID), []change{
 			{Op: "replace", Path: "/driver_info", Value: info},
 		}, nil)
+		if err == nil {
+			// The lab's BMCs make new certificates when they start: what was pinned is not theirs any more.
+			err = c.Do(ctx, http.MethodPost, "operator", "/v1/nodes/"+url.PathEscape(known.UUID)+"/bmc-trust", nil, nil)
+		}
 	}
 	if err != nil {
 		return err
@@ -130,17 +134,19 @@ func (c *cloud) addNode(ctx context.Context, n client.Node, class string) error 
 
 // driverInfo returns how to reach a BMC in the words of the Ironic drivers.
 func driverInfo(b client.BMC) (map[string]any, error) {
-	if b.Driver == "redfish" {
-		return map[string]any{
-			"redfish_address": b.Address, "redfish_username": b.Username, "redfish_password": b.Password,
-			"redfish_verify_ca": false,
-		}, nil
+	info := map[string]any{b.Driver + "_username": b.Username, b.Driver + "_password": b.Password}
+	ipmi := b.IPMI
+	if b.Driver == "ipmi" {
+		ipmi = b.Address
+	} else {
+		info[b.Driver+"_address"], info[b.Driver+"_verify_ca"] = b.Address, false
 	}
-	host, portNumber, ok := strings.Cut(b.Address, ":")
-	if b.Driver != "ipmi" || !ok {
-		return nil, fault.Errorf(fault.Internal, "the lab can not enrol a BMC of driver %q at %q", b.Driver, b.Address)
+	if ipmi != "" {
+		host, port, ok := strings.Cut(ipmi, ":")
+		if !ok {
+			return nil, fault.Errorf(fault.Internal, "the lab can not enrol a BMC by IPMI at %q", ipmi)
+		}
+		info["ipmi_address"], info["ipmi_port"] = host, port
 	}
-	return map[string]any{
-		"ipmi_address": host, "ipmi_port": portNumber, "ipmi_username": b.Username, "ipmi_password": b.Password,
-	}, nil
+	return info, nil
 }
