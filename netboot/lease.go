@@ -27,8 +27,32 @@ type Lease struct {
 	ExpiresAt time.Time
 }
 
-// lease returns the address of a machine: the one that it had, else the lowest that is free or run out.
+// staticTime is how long an address is a machine's that is told it once and never asks again: longer than any run.
+const staticTime = 48 * time.Hour
+
+// Leases are the addresses of one network, by whatever way machines get to know theirs.
+type Leases struct {
+	Network string       // its name
+	Address netip.Prefix // ours on it, with the range that is given out
+	DB      *db.DB
+}
+
+func (o Options) leases() Leases { return Leases{o.Network, o.Address, o.DB} }
+
+// Static returns the address, with the network's length, of a machine that is to use no DHCP.
+func (s Leases) Static(ctx context.Context, mac string) (netip.Prefix, error) {
+	addr, err := s.lend(ctx, mac, staticTime, staticTime)
+	return netip.PrefixFrom(addr, s.Address.Bits()), err
+}
+
+// lease returns the address of a machine that asks by DHCP.
 func (s *Server) lease(ctx context.Context, mac string) (netip.Addr, error) {
+	return s.leases().lend(ctx, mac, leaseTime, leaseTime/2)
+}
+
+// lend returns the address of a machine: the one that it had, else the lowest that is free or run out. It is lent for a
+// time, and for as long again when less than least is left of that.
+func (s Leases) lend(ctx context.Context, mac string, during, least time.Duration) (netip.Addr, error) {
 	var addr netip.Addr
 	err := s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
 		var all []Lease
@@ -41,10 +65,10 @@ func (s *Server) lease(ctx context.Context, mac string) (netip.Addr, error) {
 			if l.MAC == mac {
 				a, err := netip.ParseAddr(l.Address)
 				addr = a
-				if err != nil || l.ExpiresAt.After(now.Add(leaseTime/2)) {
+				if err != nil || l.ExpiresAt.After(now.Add(least)) {
 					return err
 				}
-				_, err = tx.NewUpdate().Model((*Lease)(nil)).Set("expires_at = ?", now.Add(leaseTime)).
+				_, err = tx.NewUpdate().Model((*Lease)(nil)).Set("expires_at = ?", now.Add(during)).
 					Where("network = ? AND mac = ?", s.Network, mac).Exec(ctx)
 				return err
 			}
@@ -57,13 +81,13 @@ func (s *Server) lease(ctx context.Context, mac string) (netip.Addr, error) {
 		if _, err := tx.NewDelete().Model((*Lease)(nil)).Where("network = ? AND address = ?", s.Network, addr.String()).Exec(ctx); err != nil {
 			return err
 		}
-		_, err = tx.NewInsert().Model(&Lease{Network: s.Network, MAC: mac, Address: addr.String(), ExpiresAt: now.Add(leaseTime)}).Exec(ctx)
+		_, err = tx.NewInsert().Model(&Lease{Network: s.Network, MAC: mac, Address: addr.String(), ExpiresAt: now.Add(during)}).Exec(ctx)
 		return err
 	})
 	return addr, fault.Wrap("leasing an address", err)
 }
 
-func (s *Server) freeAddress(taken map[string]bool) (netip.Addr, error) {
+func (s Leases) freeAddress(taken map[string]bool) (netip.Addr, error) {
 	a := s.Address.Masked().Addr()
 	for range firstHost {
 		a = a.Next()

@@ -46,7 +46,9 @@ type Options struct {
 	Nodes   Nodes
 	Images  *image.Service
 	Files   Files
-	Log     *slog.Logger
+	// Silent answers no DHCP and no TFTP: for networks whose machines all boot from media that their BMCs show.
+	Silent bool
+	Log    *slog.Logger
 }
 
 // Files are where boot files lie on disk; all are read at each request, so that they can be replaced.
@@ -78,6 +80,32 @@ func AgentAPI(address netip.Prefix) string { return BaseURL(address) + agentPath
 
 // Serve answers on a wire until ctx ends or the wire breaks.
 func (s *Server) Serve(ctx context.Context, w Wire) error {
+	web, err := w.Listen(portHTTP)
+	if err != nil {
+		return fault.Wrap("listening for HTTP", err)
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	if !s.Silent {
+		if err := s.answerFirmware(gctx, g, w); err != nil {
+			return errors.Join(err, web.Close())
+		}
+	}
+	hs := &http.Server{Handler: s.handler(), ReadHeaderTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
+		BaseContext: func(net.Listener) context.Context { return gctx }}
+	g.Go(func() error { return hs.Serve(web) })
+	g.Go(func() error {
+		<-gctx.Done()
+		_ = hs.Close()
+		return nil
+	})
+	if err := g.Wait(); err != nil && ctx.Err() == nil {
+		return fault.E(fault.Unavailable, "serving the "+s.Network+" network", err)
+	}
+	return nil
+}
+
+// answerFirmware answers DHCP and TFTP in the group until ctx ends.
+func (s *Server) answerFirmware(ctx context.Context, g *errgroup.Group, w Wire) error {
 	dhcp, err := w.ListenPacket(portDHCP)
 	if err != nil {
 		return fault.Wrap("listening for DHCP", err)
@@ -86,28 +114,16 @@ func (s *Server) Serve(ctx context.Context, w Wire) error {
 	if err != nil {
 		return errors.Join(fault.Wrap("listening for TFTP", err), dhcp.Close())
 	}
-	web, err := w.Listen(portHTTP)
-	if err != nil {
-		return errors.Join(fault.Wrap("listening for HTTP", err), dhcp.Close(), tftp.Close())
-	}
-	g, gctx := errgroup.WithContext(ctx)
-	hs := &http.Server{Handler: s.handler(), ReadHeaderTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
-		BaseContext: func(net.Listener) context.Context { return gctx }}
 	ts := s.tftpServer()
-	g.Go(func() error { return s.serveDHCP(gctx, dhcp) })
+	g.Go(func() error { return s.serveDHCP(ctx, dhcp) })
 	g.Go(func() error { return ts.Serve(located{tftp, s.Address.Addr()}) })
-	g.Go(func() error { return hs.Serve(web) })
 	g.Go(func() error {
-		<-gctx.Done()
-		_ = hs.Close()
+		<-ctx.Done()
 		_ = dhcp.Close()
 		_ = tftp.Close()
 		ts.Shutdown()
 		return nil
 	})
-	if err := g.Wait(); err != nil && ctx.Err() == nil {
-		return fault.E(fault.Unavailable, "serving the "+s.Network+" network", err)
-	}
 	return nil
 }
 

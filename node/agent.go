@@ -38,13 +38,17 @@ func (j *Job) wantAgent(ctx context.Context) error {
 	})
 }
 
-// dismissAgent ends the conversation: boot scripts, tokens and orders of it are worth nothing from here on.
+// dismissAgent ends the conversation: boot scripts, CDs, tokens and orders of it are worth nothing from here on.
 func dismissAgent(ctx context.Context, j *Job) error {
-	return j.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+	err := j.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
 		_, err := tx.NewUpdate().Model((*Agent)(nil)).Set("wanted = ?", false).Set("claim = ''").Set("token = ''").
 			Where("node_id = ?", j.Node.ID).Exec(ctx)
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	return j.ejectAgent(ctx)
 }
 
 func (j *Job) giveOrder(ctx context.Context, o *protocol.Order) error {

@@ -55,7 +55,7 @@ func leaveNetworks(ctx context.Context, j *Job) error {
 	return j.place(ctx, func(*Port) int { return isolatedVLAN })
 }
 
-// bootAgent lets the node boot the agent's ramdisk over the network. The node was off before.
+// bootAgent lets the node boot the agent's ramdisk, over the network or from a CD that the BMC shows. The node was off before.
 func bootAgent(ctx context.Context, j *Job) error {
 	if j.imaginary() {
 		return j.reach(ctx, bmc.On, bmc.PowerOn, nil)
@@ -66,14 +66,27 @@ func bootAgent(ctx context.Context, j *Job) error {
 	return j.reach(ctx, bmc.On, bmc.PowerOn, j.bootOver)
 }
 
-// bootOver makes the next boot go over the network.
+// bootOver makes the next boot that of the agent.
 func (j *Job) bootOver(ctx context.Context, d *bmc.Composed) error {
+	if j.Node.BootBy == ByMedia {
+		return j.bootMedium(ctx, d)
+	}
 	err := d.SetBoot(ctx, bmc.Boot{Device: bmc.PXE, Mode: j.Node.BootMode})
 	return fault.Wrap("setting the boot device to the network", err)
 }
 
-// rebootAfter is how long a node that was told to boot over the network may be silent before it is
-// told again: firmware forgets boot overrides, and PXE gives up after a lost packet.
+// bootAnew is bootOver for a node whose agent did not come: a CD that it may have lost is shown again.
+func (j *Job) bootAnew(ctx context.Context, d *bmc.Composed) error {
+	if j.Node.BootBy == ByMedia {
+		if err := j.noteMedium(ctx, Agent{}, "slot"); err != nil {
+			return err
+		}
+	}
+	return j.bootOver(ctx, d)
+}
+
+// rebootAfter is how long a node that was told to boot the agent may be silent before it is told again:
+// firmware forgets boot overrides, PXE gives up after a lost packet, and BMCs lose the image behind a virtual CD.
 const rebootAfter = 5 * time.Minute
 
 // heardFromAgent waits for the agent to claim the run.
@@ -98,7 +111,7 @@ func heardFromAgent(ctx context.Context, j *Job) error {
 		if err != nil {
 			return err
 		}
-		if err := j.bootOver(ctx, d); err != nil {
+		if err := j.bootAnew(ctx, d); err != nil {
 			return err
 		}
 		if err := d.SetPower(ctx, bmc.Reset); err != nil {
@@ -189,12 +202,20 @@ func shutDown(ctx context.Context, j *Job) error {
 		return dismissAgent(ctx, j)
 	}
 	if time.Since(j.Run.StepAt) > quietFor {
-		return powerOff(ctx, j)
+		return cutPower(ctx, j)
 	}
 	if _, err := j.order(ctx, "shutdown/"+j.Run.Step, "", func(o *protocol.Order) { o.Shutdown = &protocol.Shutdown{} }); err != nil && isGone(err) {
-		return powerOff(ctx, j)
+		return cutPower(ctx, j)
 	}
 	return workflow.Polling("the machine to power off", j.soon())
+}
+
+// cutPower powers off a machine whose agent does not, and dismisses the agent.
+func cutPower(ctx context.Context, j *Job) error {
+	if err := powerOff(ctx, j); err != nil {
+		return err
+	}
+	return dismissAgent(ctx, j)
 }
 
 // isGone reports whether an order failed for good, so that the agent can not be relied on.

@@ -135,7 +135,7 @@ type Agent struct {
 	NodeID    ID `bun:",pk"`
 	RunID     workflow.RunID
 	Wanted    bool   // the run wants the node to boot the agent
-	Claim     string // fingerprint of the secret in the last boot script
+	Claim     string // fingerprint of the secret in the last boot script, or on the CD
 	Token     string // fingerprint of the agent's token; "" until it claimed
 	ClaimedAt bun.NullTime
 	SeenAt    bun.NullTime
@@ -146,6 +146,9 @@ type Agent struct {
 	Error     string
 	Progress  *protocol.Progress
 	Result    *protocol.Result
+	Medium    string // fingerprint of what the URL of the agent's CD is known by; "" when there is none
+	Slot      string // the BMC's drive with the CD; "" until it said which
+	Line      string // what the kernel on the CD is told, but for the claim
 }
 
 // Event is something worth keeping that is no step of a run: a refused claim, a hold, an observed change of power.

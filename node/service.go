@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -50,7 +51,12 @@ type Options struct {
 	Pace bmc.Pace
 	// AgentAPI is the base URL of the agent's calls and of boot files on each system network, by its name.
 	AgentAPI func(network string) string
-	Log      *slog.Logger
+	// AgentAddress lends an agent that is not to use DHCP an address on a system network, which no other machine has
+	// as long as a run can take.
+	AgentAddress func(ctx context.Context, network, mac string) (netip.Prefix, error)
+	// MediaBase is the URL by which BMCs reach the API; "" when this process was not told.
+	MediaBase func() string
+	Log       *slog.Logger
 }
 
 // Service is everything that may be asked of nodes.
@@ -131,7 +137,7 @@ func check(n *Node) error {
 	if n.ResourceClass == "" {
 		n.ResourceClass = "baremetal"
 	}
-	return nil
+	return checkBootBy(n.BootBy)
 }
 
 // place is what a node's password is sealed for.
@@ -149,7 +155,7 @@ func (s *Service) Update(ctx context.Context, n Node, password *string) (Node, e
 	n.Version, n.UpdatedAt = was+1, db.Now()
 	err := s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
 		res, err := tx.NewUpdate().Model(&n).
-			Column("name", "driver", "driver_info", "password", "boot_mode", "resource_class", "zone", "traits", "properties",
+			Column("name", "driver", "driver_info", "password", "boot_mode", "boot_by", "resource_class", "zone", "traits", "properties",
 				"extra", "description", "root_hint", "version", "updated_at").
 			WherePK().Where("version = ?", was).Exec(ctx)
 		if db.Duplicate(err) {

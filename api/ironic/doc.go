@@ -102,6 +102,19 @@ func bootWord(n *node.Node) string {
 	return bootByNetwork
 }
 
+// setBootBy takes a boot_interface over; nil, as when it is unset, is the network.
+func setBootBy(n *node.Node, word *string) error {
+	switch {
+	case word == nil || *word == bootByNetwork:
+		n.BootBy = node.ByNetwork
+	case *word == bootByMedia:
+		n.BootBy = node.ByMedia
+	default:
+		return fault.Field("boot_interface", "%q is not possible; possible: %s, %s", *word, bootByNetwork, bootByMedia)
+	}
+	return nil
+}
+
 // ownProperties are the properties that we keep in fields of their own.
 func ownProperties(n *node.Node) map[string]any {
 	props := map[string]any{"capabilities": "boot_mode:" + string(n.BootMode), "zone": n.Zone}

@@ -95,8 +95,8 @@ func (i *ironic) node(w http.ResponseWriter, r *api.Request) error {
 	return i.showNode(w, r, http.StatusOK, n)
 }
 
-// nodeBody has the fields that a client may set. Those that choose interfaces are read and mean
-// nothing: a driver is composed by what works.
+// nodeBody has the fields that a client may set. Of those that choose interfaces only boot_interface means something, how the
+// agent is booted; the others are read and dropped: a driver is composed by what works.
 type nodeBody struct {
 	UUID          string                     `json:"uuid"`
 	Name          *string                    `json:"name"`
@@ -106,6 +106,7 @@ type nodeBody struct {
 	Extra         map[string]json.RawMessage `json:"extra"`
 	ResourceClass *string                    `json:"resource_class"`
 	Description   *string                    `json:"description"`
+	BootInterface *string                    `json:"boot_interface"`
 }
 
 // foreign are Ironic's other node fields: they are accepted on create and ignored.
@@ -117,7 +118,7 @@ func (i *ironic) createNode(w http.ResponseWriter, r *api.Request) error {
 		return err
 	}
 	for k := range raw {
-		if strings.HasSuffix(k, "_interface") {
+		if strings.HasSuffix(k, "_interface") && k != "boot_interface" {
 			delete(raw, k)
 		}
 	}
@@ -134,6 +135,9 @@ func (i *ironic) createNode(w http.ResponseWriter, r *api.Request) error {
 	api.Set(&n.Description, b.Description)
 	password := setInfo(&n, b.DriverInfo)
 	if err := setProperties(&n, b.Properties); err != nil {
+		return err
+	}
+	if err := setBootBy(&n, b.BootInterface); err != nil {
 		return err
 	}
 	if b.Driver == "" {
@@ -207,7 +211,7 @@ func (i *ironic) patchNode(w http.ResponseWriter, r *api.Request) error {
 		props[k] = v
 	}
 	doc := api.Object{"name": n.Name, "driver": theirs(n.Driver), "driver_info": info, "properties": props, "extra": orObject(n.Extra),
-		"resource_class": n.ResourceClass, "description": n.Description}
+		"resource_class": n.ResourceClass, "description": n.Description, "boot_interface": bootWord(n)}
 	var b nodeBody
 	if err := patch(w, r, doc, &b); err != nil {
 		return err
@@ -218,6 +222,9 @@ func (i *ironic) patchNode(w http.ResponseWriter, r *api.Request) error {
 	api.Set(&n.Description, b.Description)
 	password := setInfo(n, b.DriverInfo)
 	if err := setProperties(n, b.Properties); err != nil {
+		return err
+	}
+	if err := setBootBy(n, b.BootInterface); err != nil {
 		return err
 	}
 	out, err := i.Update(r.Context(), *n, password)
@@ -249,6 +256,9 @@ func (i *ironic) validate(w http.ResponseWriter, r *api.Request) error {
 		for _, name := range []string{"power", "management"} {
 			out[name] = api.Object{"result": false, "reason": fault.Message(err)}
 		}
+	}
+	if err := i.CanBoot(n); err != nil {
+		out["boot"] = api.Object{"result": false, "reason": fault.Message(err)}
 	}
 	return api.JSON(w, http.StatusOK, out)
 }

@@ -52,8 +52,14 @@ func startCloud(t *testing.T, dsn string) *testCloud {
 // serve runs a process' worth of the cloud, with some roles, until the test ends.
 func (c *testCloud) serve(dsn string, roles ...string) {
 	c.Helper()
+	c.serveWith(serveOptions{database: dsn, roles: roles})
+}
+
+// serveWith is serve with further options.
+func (c *testCloud) serveWith(o serveOptions) {
+	c.Helper()
 	t := c.T
-	o := serveOptions{data: c.data, listen: "127.0.0.1:0", database: dsn, roles: roles, region: "region1", workers: 16, ipxe: "/usr/lib/ipxe"}
+	o.data, o.listen, o.region, o.workers, o.ipxe = c.data, "127.0.0.1:0", "region1", 16, "/usr/lib/ipxe"
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- serve(ctx, o) }()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hagane-cloud/hagane/db"
+	"github.com/hagane-cloud/hagane/fault"
 	"github.com/hagane-cloud/hagane/image"
 	"github.com/hagane-cloud/hagane/lab/netstack"
 	"github.com/hagane-cloud/hagane/netboot"
@@ -47,6 +48,18 @@ func agentAPI(name string) string {
 	return ""
 }
 
+// agentAddress lends an agent an address on one of the own networks, for use without DHCP.
+func agentAddress(d *db.DB) func(ctx context.Context, network, mac string) (netip.Prefix, error) {
+	return func(ctx context.Context, network, mac string) (netip.Prefix, error) {
+		for _, n := range ownNetworks {
+			if n.name == network {
+				return netboot.Leases{Network: n.name, Address: n.address, DB: d}.Static(ctx, mac)
+			}
+		}
+		return netip.Prefix{}, fault.Errorf(fault.Internal, "there is no network %q of our own", network)
+	}
+}
+
 // dhcpAgent serves every own network on every switch that it can plug itself into.
 type dhcpAgent struct {
 	db       *db.DB
@@ -54,6 +67,7 @@ type dhcpAgent struct {
 	images   *image.Service
 	networks *network.Service
 	files    netboot.Files
+	silent   bool
 	log      *slog.Logger
 }
 
@@ -78,7 +92,7 @@ func (a *dhcpAgent) run(ctx context.Context) error {
 			}
 			served[sw.Name] = true
 			for _, n := range ownNetworks {
-				s := netboot.New(netboot.Options{Network: n.name, Address: n.address, DB: a.db, Nodes: a.nodes, Images: a.images, Files: a.files, Log: a.log})
+				s := netboot.New(netboot.Options{Network: n.name, Address: n.address, DB: a.db, Nodes: a.nodes, Images: a.images, Files: a.files, Silent: a.silent, Log: a.log})
 				wg.Go(func() { a.keepServing(ctx, s, sw.Name, n.vlan) })
 			}
 		}

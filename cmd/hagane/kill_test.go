@@ -113,16 +113,21 @@ func bootable() io.Reader {
 // runLab runs a rack of simulated machines in this process until the test ends.
 func (c *testCloud) runLab(nodes int) client.Lab {
 	c.Helper()
+	return c.runRack(lab.Options{Nodes: nodes, Machine: lab.Sim, DiskGB: 1})
+}
+
+// runRack runs a rack of machines in this process until the test ends.
+func (c *testCloud) runRack(o lab.Options) client.Lab {
+	c.Helper()
 	if err := standInRamdisk(c.data); err != nil {
 		c.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(c.Context())
 	ended := make(chan error, 1)
 	ready := make(chan client.Lab, 1)
-	go func() {
-		ended <- lab.Run(ctx, lab.Options{DataDir: c.data, Nodes: nodes, Machine: lab.Sim, Seed: 1, DiskGB: 1, ResourceClass: "baremetal",
-			Ready: func(_ context.Context, l client.Lab) { ready <- l }})
-	}()
+	o.DataDir, o.Seed, o.ResourceClass = c.data, 1, "baremetal"
+	o.Ready = func(_ context.Context, l client.Lab) { ready <- l }
+	go func() { ended <- lab.Run(ctx, o) }()
 	c.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {

@@ -36,6 +36,7 @@ import (
 	"github.com/hagane-cloud/hagane/netboot"
 	"github.com/hagane-cloud/hagane/network"
 	"github.com/hagane-cloud/hagane/node"
+	"github.com/hagane-cloud/hagane/ramdisk/disc"
 	"github.com/hagane-cloud/hagane/secret"
 	"github.com/hagane-cloud/hagane/server"
 	"github.com/hagane-cloud/hagane/workflow"
@@ -48,6 +49,7 @@ type serveOptions struct {
 	ramdisk, ipxe, media           string
 	workers                        int
 	pace                           string
+	noDHCP                         bool
 	verbose                        bool
 
 	wired func(c *cloud) // called before anything starts; tests look in here
@@ -69,6 +71,7 @@ func serveCommand() *cobra.Command {
 	f.StringVar(&o.ramdisk, "ramdisk", "", "folder of the agent's ramdisk, made by hagane ramdisk build (default: boot in the data folder)")
 	f.StringVar(&o.ipxe, "ipxe", "/usr/lib/ipxe", "folder with undionly.kpxe and snponly.efi")
 	f.StringVar(&o.media, "media-url", "", "base URL by which BMCs reach the API to fetch virtual media (default: http:// and the listen address)")
+	f.BoolVar(&o.noDHCP, "no-dhcp", false, "answer no DHCP and TFTP on the cloud's own networks: all nodes boot the agent by virtual media")
 	f.StringVar(&o.region, "region", "region1", "name of the region in the catalog")
 	f.IntVar(&o.workers, "workers", 64, "runs that are carried on at the same time")
 	f.StringVar(&o.pace, "bmc-pace", "real", "how patient to be with BMCs: real, or lab for simulated ones that recover within moments")
@@ -121,6 +124,7 @@ type cloud struct {
 	networks  *network.Service
 	images    *image.Service
 	servers   *server.Service
+	media     string // URL by which BMCs reach the API; "" when it is not known
 }
 
 func serve(ctx context.Context, o serveOptions) error {
@@ -167,7 +171,8 @@ func wire(o serveOptions, d *db.DB, log *slog.Logger) (*cloud, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &cloud{o: o, log: log, db: d}
+	c := &cloud{o: o, log: log, db: d, media: o.media}
+	mediaBase := func() string { return c.media }
 	qo := workflow.QueueOptions{Log: log}
 	if o.has("conductor") {
 		qo.Workers, qo.Poll = o.workers, 100*time.Millisecond
@@ -186,8 +191,10 @@ func wire(o serveOptions, d *db.DB, log *slog.Logger) (*cloud, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.nodes = node.NewService(node.Options{DB: d, Engine: c.engine, Box: box, Network: c.networks, Open: newBMCs(book).open, Profiles: book, Pace: paces[o.pace], AgentAPI: agentAPI, Log: log})
+	c.nodes = node.NewService(node.Options{DB: d, Engine: c.engine, Box: box, Network: c.networks, Open: newBMCs(book).open, Profiles: book, Pace: paces[o.pace], AgentAPI: agentAPI,
+		AgentAddress: agentAddress(d), MediaBase: mediaBase, Log: log})
 	c.servers = server.NewService(d, box, c.nodes, c.images, c.networks, log)
+	c.servers.MediaBase = mediaBase
 	id := workflow.Holder(uuid.NewString())
 	c.conductor = conductor.New(d, c.engine, conductor.Options{ID: id, Roles: strings.Join(o.roles, ","), Alone: !d.Postgres(), Log: log})
 	c.conductor.Every("watch the power", time.Second, func(ctx context.Context) error { return c.nodes.Watch(ctx, id) })
@@ -219,7 +226,7 @@ func (c *cloud) run(ctx context.Context) error {
 	if c.o.has("dhcp") {
 		files := netboot.Files{Kernel: filepath.Join(c.o.ramdisk, "vmlinuz"), Initramfs: filepath.Join(c.o.ramdisk, "initramfs"),
 			BIOS: filepath.Join(c.o.ipxe, "undionly.kpxe"), UEFI: filepath.Join(c.o.ipxe, "snponly.efi")}
-		a := &dhcpAgent{db: c.db, nodes: c.nodes, images: c.images, networks: c.networks, files: files, log: c.log}
+		a := &dhcpAgent{db: c.db, nodes: c.nodes, images: c.images, networks: c.networks, files: files, silent: c.o.noDHCP, log: c.log}
 		g.Go(func() error { return a.run(gctx) })
 	}
 	err := g.Wait()
@@ -243,7 +250,7 @@ func (c *cloud) listen(ctx context.Context, g *errgroup.Group) error {
 	if err := c.servers.Bootstrap(ctx); err != nil {
 		return errors.Join(err, l.Close())
 	}
-	c.servers.MediaBase = func() string { return cmp.Or(c.o.media, "http://"+l.Addr().String()) }
+	c.media = cmp.Or(c.o.media, "http://"+l.Addr().String())
 	if err := writeAccess(c.o.data, "http://"+l.Addr().String(), c.o.region, password); err != nil {
 		return errors.Join(err, l.Close())
 	}
@@ -284,6 +291,6 @@ func (c *cloud) handler() http.Handler {
 		neutron.Dialect(c.networks),
 		glance.Dialect(c.images),
 		operator.Dialect(c.nodes, c.networks, c.servers),
-		media.Dialect(c.servers),
+		media.Dialect(agentDisc(c.nodes, disc.NewShelf(c.o.ramdisk, "vmlinuz", "initramfs")), c.servers.MediumData),
 	}, c.identity, c.log)
 }

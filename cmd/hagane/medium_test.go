@@ -1,0 +1,189 @@
+package main
+
+import (
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hagane-cloud/hagane/fault"
+	"github.com/hagane-cloud/hagane/lab"
+	"github.com/hagane-cloud/hagane/ramdisk"
+)
+
+// startSilentCloud runs a cloud that answers neither DHCP nor TFTP.
+func startSilentCloud(t *testing.T) *testCloud {
+	t.Helper()
+	if _, err := exec.LookPath("grub-mkimage"); err != nil {
+		t.Skip("GRUB's tools are not installed (scripts/packages)")
+	}
+	c := &testCloud{T: t, data: filepath.Join(t.TempDir(), "data")}
+	c.serveWith(serveOptions{roles: allRoles, noDHCP: true})
+	c.reconnect()
+	return c
+}
+
+// byMedia has a node boot the agent from a CD.
+func (c *testCloud) byMedia(id string) {
+	c.Helper()
+	var n struct {
+		Boot string `json:"boot_interface"`
+	}
+	body := []object{{"op": "replace", "path": "/boot_interface", "value": "redfish-virtual-media"}}
+	if err := c.admin.Do(c.Context(), "PATCH", "baremetal", "/v1/nodes/"+id, body, &n); err != nil || n.Boot != "redfish-virtual-media" {
+		c.Fatalf("boot_interface is %q, %v", n.Boot, err)
+	}
+}
+
+// TestAgentByVirtualMedia leads machines with Redfish BMCs of several makers through their life in a cloud that answers
+// no DHCP at all.
+func TestAgentByVirtualMedia(t *testing.T) {
+	c := startSilentCloud(t)
+	l := c.runRack(lab.Options{Nodes: 3, Machine: lab.Sim, DiskGB: 1, Vendors: "hpe-ilo5,supermicro-x13,openbmc"})
+	for _, n := range l.Nodes {
+		id := c.node(n.Name).UUID
+		c.byMedia(id)
+		began := time.Now()
+		c.ready(id, "manage", "inspect", "provide")
+		t.Logf("%s: available after %s", n.Name, time.Since(began).Round(10*time.Millisecond))
+	}
+	tenant := c.tenant("tenant")
+	g := c.ground(tenant)
+	s := must[serverDoc](c, tenant, "POST", "baremetal-server", "/servers", g.body("s"))
+	c.serverUntil(tenant, s.Server.ID, "ACTIVE")
+	must[any](c, tenant, "DELETE", "baremetal-server", "/servers/"+s.Server.ID, nil)
+	c.serverUntil(tenant, s.Server.ID, "")
+	for _, n := range l.Nodes {
+		id := c.node(n.Name).UUID
+		c.nodeUntil(id, "available")
+		if left := c.inserted(id); len(left) > 0 {
+			t.Errorf("%s: left in the drive: %v", n.Name, left)
+		}
+		console, err := os.ReadFile(n.Console)
+		if err != nil {
+			t.Fatal(err)
+		}
+		boots, fixed := strings.Count(string(console), "booting from CD: the agent"), strings.Count(string(console), "has the address 198.1")
+		if boots < 2 || fixed != boots || strings.Contains(string(console), "DHCP") {
+			t.Errorf("%s: %d boots from CD, %d with a given address; console:\n%s", n.Name, boots, fixed, console)
+		}
+	}
+}
+
+// inserted returns what a node's BMC has in its drives.
+func (c *testCloud) inserted(id string) (images []string) {
+	c.Helper()
+	if err := c.admin.Do(c.Context(), "POST", "operator", "/v1/nodes/"+id+"/bmc", object{"do": "look up", "kind": "media"}, nil); err != nil {
+		c.Fatal(err)
+	}
+	type doc struct {
+		Truth *struct {
+			Value []struct {
+				Inserted bool
+				Image    string
+			}
+		}
+	}
+	var m doc
+	c.until(30*time.Second, "the drives to be looked at", func() bool {
+		m = doc{}
+		return c.admin.Do(c.Context(), "GET", "operator", "/v1/nodes/"+id+"/bmc/media", nil, &m) == nil && m.Truth != nil
+	})
+	for _, s := range m.Truth.Value {
+		if s.Inserted {
+			images = append(images, s.Image)
+		}
+	}
+	return images
+}
+
+// TestAgentMediumIsForOneRun fetches the CD as a stranger who saw its URL could: while the run waits it has the node's claim, after
+// it nothing is there.
+func TestAgentMediumIsForOneRun(t *testing.T) {
+	c := startSilentCloud(t)
+	l := c.runRack(lab.Options{Nodes: 1, Machine: lab.Sim, DiskGB: 1, Vendors: "openbmc"})
+	id := c.node(l.Nodes[0].Name).UUID
+	c.byMedia(id)
+	c.ready(id, "manage", "inspect")
+	console, err := os.ReadFile(l.Nodes[0].Console)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(console), "the agent of ")
+	url, _, _ := strings.Cut(after, "\n")
+	if !strings.HasSuffix(url, "/agent.iso") {
+		t.Fatalf("the URL is %q", url)
+	}
+	for _, at := range []string{url, strings.Replace(url, "/media/", "/media/0", 1)} {
+		res, err := http.Get(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(io.LimitReader(res.Body, 1000))
+		_ = res.Body.Close()
+		if res.StatusCode != http.StatusNotFound || strings.Contains(string(body), "hagane.claim") {
+			t.Errorf("%s: %s, %s", at, res.Status, body)
+		}
+	}
+}
+
+// TestBootInterface sets how the agent is booted in Ironic's words.
+func TestBootInterface(t *testing.T) {
+	c := startCloud(t, "")
+	type doc struct {
+		UUID string
+		Boot string `json:"boot_interface"`
+	}
+	n := must[doc](c, c.admin, "POST", "baremetal", "/v1/nodes", object{"driver": "fake-hardware", "boot_interface": "redfish-virtual-media", "deploy_interface": "direct"})
+	if n.Boot != "redfish-virtual-media" {
+		t.Errorf("created with %s", n.Boot)
+	}
+	change := func(op object) (n2 doc, err error) {
+		return n2, c.admin.Do(t.Context(), "PATCH", "baremetal", "/v1/nodes/"+n.UUID, []object{op}, &n2)
+	}
+	if n, err := change(object{"op": "remove", "path": "/boot_interface"}); err != nil || n.Boot != "ipxe" {
+		t.Errorf("unset: %+v, %v", n, err)
+	}
+	if _, err := change(object{"op": "replace", "path": "/boot_interface", "value": "carrier-pigeon"}); !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), "ipxe, redfish-virtual-media") {
+		t.Errorf("an unknown way: %v", err)
+	}
+}
+
+// TestAgentByVirtualMediaQEMU boots the agent from its CD with real firmware: a UEFI and a BIOS machine.
+func TestAgentByVirtualMediaQEMU(t *testing.T) {
+	if os.Getenv("HAGANE_LAB_QEMU") == "" {
+		t.Skip("boots two emulated machines, which takes minutes: set HAGANE_LAB_QEMU=1 to run")
+	}
+	for _, mode := range []string{"uefi", "bios"} {
+		t.Run(mode, func(t *testing.T) {
+			c := startSilentCloud(t)
+			_, err := ramdisk.Build(t.Context(), ramdisk.Options{Out: filepath.Join(c.data, "boot"), Cache: "../../.cache/packages", Kernel: ramdisk.Cloud})
+			if err != nil {
+				t.Skip(err)
+			}
+			l := c.runRack(lab.Options{Nodes: 1, Machine: lab.QEMU, DiskGB: 4, Mix: mode, Vendors: "supermicro-x13"})
+			id := c.node(l.Nodes[0].Name).UUID
+			c.byMedia(id)
+			c.ready(id, "manage")
+			began := time.Now()
+			must[any](c, c.admin, "PUT", "baremetal", "/v1/nodes/"+id+"/states/provision", object{"target": "inspect"})
+			c.until(8*time.Minute, "the agent of "+mode+" to inspect", func() bool { return c.node(id).ProvisionState == "manageable" })
+			t.Logf("%s: inspected %s after the start", mode, time.Since(began).Round(time.Second))
+			var inv struct {
+				Inventory struct {
+					Mode string `json:"boot_mode"`
+				}
+			}
+			if err := c.admin.Do(t.Context(), "GET", "baremetal", "/v1/nodes/"+id+"/inventory", nil, &inv); err != nil || inv.Inventory.Mode != mode {
+				t.Errorf("the agent saw %q, %v", inv.Inventory.Mode, err)
+			}
+			if left := c.inserted(id); len(left) > 0 {
+				t.Errorf("left in the drive: %v", left)
+			}
+		})
+	}
+}
