@@ -65,7 +65,7 @@ type Boot struct {
 	Resource   string            `yaml:"resource,omitempty"`   // system, settings, or a path below the system such as SD
 	CD         []string          `yaml:"cd,omitempty"`         // targets that mean the virtual CD, best first
 	Persistent string            `yaml:"persistent,omitempty"` // continuous, order, or once (set again before each boot)
-	Oem        string            `yaml:"oem,omitempty"`        // irmc: by the vendor's own resource
+	Oem        string            `yaml:"oem,omitempty"`        // irmc: by the vendor's own resource; idrac: virtual CDs by attributes of the manager
 	Mode       map[string]string `yaml:"mode,omitempty"`       // the BIOS attribute of the boot mode: attribute, uefi, bios
 	FixedMode  bool              `yaml:"fixed_mode,omitempty"` // the override's mode can not be written
 	Leave      bool              `yaml:"leave,omitempty"`      // no boot call after a deployment

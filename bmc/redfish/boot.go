@@ -64,6 +64,16 @@ func (d *Driver) Boot(ctx context.Context) (bmc.Boot, error) {
 		return d.irmcBoot(ctx, s)
 	}
 	got := s.Boot.boot()
+	if d.idrac() && got.Device == bmc.None && d.access.Memory.Get(idracFact) != "" {
+		first, err := d.idracFirst(ctx, s)
+		if err != nil && !absent(err) {
+			return bmc.Boot{}, err
+		}
+		if first.Device != "" {
+			first.Mode = got.Mode
+			return first, nil
+		}
+	}
 	if at := d.bootPath(s); at != link(d.system) {
 		var doc struct{ Boot *bootDoc }
 		if _, err := d.get(ctx, at, &doc); err != nil && !absent(err) {
@@ -140,6 +150,15 @@ func (d *Driver) SetBoot(ctx context.Context, b bmc.Boot) error {
 		return lacks("boot override")
 	}
 	d.forgetLasting()
+	if d.idrac() {
+		if b.Device == bmc.CDROM {
+			if err := d.idracBoot(ctx, s, b); !absent(err) {
+				return err
+			}
+		} else if err := d.idracLeave(ctx, s); err != nil {
+			return err
+		}
+	}
 	if b.Mode != "" && d.fixedMode() {
 		if err := d.modeBySetting(ctx, b.Mode); err != nil {
 			return err
