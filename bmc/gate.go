@@ -1,6 +1,7 @@
 package bmc
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -17,15 +18,17 @@ type Pace struct {
 	Every time.Duration
 	// Settle is how long a change may take to show when it is read back, and Look the time between looks.
 	Settle, Look time.Duration
+	// Rest is how long a BMC is left alone at first that did not answer several times in a row.
+	Rest time.Duration
 }
 
 // DefaultPace is the pace for real BMCs. Reads: 3 tries, 1-8 s apart, as weak BMCs drop connections but
 // recover at once. Refused for now: 6 times 10 s, which covers a power-on self test's short locks and a Dell Lifecycle
 // Controller that is just starting; longer waits belong to the step that called.
-var DefaultPace = Pace{Tries: 3, Least: time.Second, Most: 8 * time.Second, Again: 6, Every: 10 * time.Second, Settle: 20 * time.Second, Look: time.Second}
+var DefaultPace = Pace{Tries: 3, Least: time.Second, Most: 8 * time.Second, Again: 6, Every: 10 * time.Second, Settle: 20 * time.Second, Look: time.Second, Rest: 30 * time.Second}
 
 // LabPace is the pace for simulated BMCs, which recover within moments.
-var LabPace = Pace{Tries: 4, Least: 20 * time.Millisecond, Most: 200 * time.Millisecond, Again: 40, Every: 250 * time.Millisecond, Settle: 5 * time.Second, Look: 100 * time.Millisecond}
+var LabPace = Pace{Tries: 4, Least: 20 * time.Millisecond, Most: 200 * time.Millisecond, Again: 40, Every: 250 * time.Millisecond, Settle: 5 * time.Second, Look: 100 * time.Millisecond, Rest: 2 * time.Second}
 
 // OrDefault returns the pace, or the default for the zero value.
 func (p Pace) OrDefault() Pace {
@@ -61,21 +64,28 @@ func (g *Gate) Enter(ctx context.Context, change bool) (leave func(), err error)
 	}
 }
 
-// When a breaker opens, and how long it keeps off at first and at most.
+// When a breaker opens, and how long it keeps off at most.
 const (
-	tolerated  = 3
-	firstPause = 30 * time.Second
-	longest    = 5 * time.Minute
+	tolerated = 3
+	longest   = 5 * time.Minute
 )
 
-// Breaker keeps off a BMC that does not answer: after three failures in a row it lets one request pass in
-// 30 s, then less and less often up to every 5 min, until one succeeds. The nil Breaker never opens.
+// Breaker keeps off a BMC that does not answer: after three failures in a row it lets one request pass after
+// the pace's rest, then less and less often up to every 5 min, until one succeeds. The nil Breaker never opens.
 type Breaker struct {
 	mu     sync.Mutex
+	rest   time.Duration
 	failed int
 	until  time.Time
 	pause  time.Duration
 	why    string
+}
+
+// keep sets the pace.
+func (b *Breaker) keep(p Pace) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.rest = p.OrDefault().Rest
 }
 
 // Allow returns a fault of class Unreachable while the breaker is open.
@@ -109,7 +119,7 @@ func (b *Breaker) Report(err error) {
 	b.failed++
 	b.why = fmt.Sprint(err)
 	if b.failed >= tolerated {
-		b.pause = min(max(firstPause, 2*b.pause), longest)
+		b.pause = min(max(cmp.Or(b.rest, DefaultPace.Rest), 2*b.pause), longest)
 		b.until = time.Now().Add(b.pause)
 	}
 }

@@ -109,6 +109,7 @@ func (p *Pool) Get(ctx context.Context, key string, paths []Access) (*Composed, 
 	for i := range paths {
 		a := &paths[i]
 		a.Memory, a.Recorder, a.Journal, a.Breaker, a.Gate = kept.Memory, kept.Recorder, kept.Journal, kept.breakers[a.Driver], p.gate(a.Address)
+		a.Breaker.keep(a.Pace)
 		if a.Profile == nil {
 			a.Profile = known
 		}

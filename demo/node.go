@@ -159,17 +159,21 @@ func (s *story) overcome(ctx context.Context, n *labNode) error {
 	if err := s.admin.Do(ctx, "GET", "operator", "/v1/nodes/"+n.id+"/events", nil, &doc); err != nil {
 		return err
 	}
-	first := true
+	seen := map[string]bool{}
 	for _, e := range doc.Events {
 		if !slices.Contains([]string{"overcome", "drift", "firmware", "bmc"}, e.Kind) && (e.Kind != "power" || strings.HasPrefix(e.Text, "power:")) {
 			continue
 		}
-		if first {
-			_, _ = fmt.Fprintf(s.Out, "  overcome at its BMC\n")
-			first = false
-		}
-		for part := range strings.SplitSeq(e.Text, "; ") {
-			_, _ = fmt.Fprintf(s.Out, "    %s\n", part)
+		for line := range strings.SplitSeq(e.Text, "\n") {
+			line, _, _ = strings.Cut(line, " (") // how often, or the BMC's code
+			if seen[line] {
+				continue
+			}
+			if len(seen) == 0 {
+				_, _ = fmt.Fprintln(s.Out, "  overcome at its BMC")
+			}
+			seen[line] = true
+			_, _ = fmt.Fprintln(s.Out, "    "+line)
 		}
 	}
 	return nil

@@ -109,7 +109,7 @@ func (j *Job) overcame(ctx context.Context, notes []string) {
 	if len(notes) == 0 {
 		return
 	}
-	if err := j.tell(context.WithoutCancel(ctx), "overcome", strings.Join(notes, "; ")); err != nil {
+	if err := j.tell(context.WithoutCancel(ctx), "overcome", strings.Join(notes, "\n")); err != nil {
 		j.Log.Warn("what a BMC driver overcame could not be kept", "node", j.Node.ID, "notes", notes, slog.Any("err", err))
 	}
 }

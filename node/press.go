@@ -13,7 +13,7 @@ import (
 )
 
 // How a button that has no effect is pressed again. A press every ten looks; the third goes by another
-// protocol where the BMC has one; the fifth restarts the BMC, at most once an hour. After that the step's
+// protocol where the BMC has one; before the fifth the BMC is restarted, at most once an hour. After that the step's
 // time runs out, and the node fails with what was tried.
 const (
 	again        = 10
@@ -34,17 +34,17 @@ func (j *Job) reach(ctx context.Context, want bmc.Power, a bmc.Action, before fu
 		return workflow.Polling("the BMC to know the power state", j.soon())
 	}
 	if got == want {
-		if before == nil || j.pressed() > 0 {
+		if times, _ := j.presses(); before == nil || times > 0 {
 			return nil
 		}
 		return j.onByItself(ctx, before)
 	}
-	if j.Run.Attempt%again == 0 {
+	if times, last := j.presses(); times == 0 || j.Run.Attempt-last >= again {
 		d, err := j.BMC(ctx)
 		if err != nil {
 			return err
 		}
-		if err := j.escalate(ctx, d, want, j.Run.Attempt/again); err != nil {
+		if err := j.escalate(ctx, d, want, times); err != nil {
 			return err
 		}
 		if before != nil {
@@ -61,22 +61,24 @@ func (j *Job) reach(ctx context.Context, want bmc.Power, a bmc.Action, before fu
 	return workflow.Polling(fmt.Sprintf("the power to be %s", want), j.soon())
 }
 
-// pressFact remembers how often the button was pressed in the step in hand.
+// pressFact remembers how often the button was pressed in the step in hand, and at which attempt last. A press that
+// failed does not count: it is tried again at the next attempt.
 const pressFact = "pressed"
 
-func (j *Job) pressKey() string { return fmt.Sprintf("%s/%d ", j.Run.ID, j.Run.Visit) }
-
-// pressed returns how often the button was pressed in this step.
-func (j *Job) pressed() int {
-	marks, ok := strings.CutPrefix(j.kept(j.Node).Memory.Get(pressFact), j.pressKey())
-	if !ok {
-		return 0
+// presses returns how often the button was pressed in this step, and at which attempt last.
+func (j *Job) presses() (times, last int64) {
+	var step string
+	if n, err := fmt.Sscan(j.kept(j.Node).Memory.Get(pressFact), &step, &times, &last); n != 3 || err != nil || step != j.stepKey() {
+		return 0, 0
 	}
-	return len(marks)
+	return times, last
 }
 
+func (j *Job) stepKey() string { return fmt.Sprintf("%s/%d", j.Run.ID, j.Run.Visit) }
+
 func (j *Job) notePress() {
-	j.kept(j.Node).Memory.Set(pressFact, j.pressKey()+strings.Repeat("+", j.pressed()+1))
+	times, _ := j.presses()
+	j.kept(j.Node).Memory.Set(pressFact, fmt.Sprint(j.stepKey(), " ", times+1, " ", j.Run.Attempt))
 }
 
 // looksAtOn is how many looks in a row a server must show to be on that should be off, before that is believed.
