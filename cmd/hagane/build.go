@@ -11,25 +11,27 @@ import (
 	"github.com/hagane-cloud/hagane/fault"
 	"github.com/hagane-cloud/hagane/osimage"
 	"github.com/hagane-cloud/hagane/ramdisk"
+	"github.com/hagane-cloud/hagane/ramdisk/disc"
 )
 
 func ramdiskCommand() *cobra.Command {
 	var o ramdisk.Options
-	build := &cobra.Command{Use: "build", Short: "build the agent's kernel and initramfs from distribution packages", Args: cobra.NoArgs,
+	build := &cobra.Command{Use: "build", Short: "build the agent's kernel and initramfs from distribution packages, and the CD that boots them", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 			m, err := ramdisk.Build(cmd.Context(), o)
-			if err == nil {
-				fmt.Printf("ramdisk with Linux %s in %s\n", m.KernelVersion, o.Out)
+			if err != nil {
+				return err
 			}
-			return err
+			fmt.Printf("ramdisk with Linux %s in %s\n", m.KernelVersion, o.Out)
+			return disc.Build(cmd.Context(), o.Out, m.Vmlinuz, m.Initramfs)
 		}}
 	f := build.Flags()
 	f.StringVar(&o.Out, "out", "data/boot", "folder of the results")
 	f.StringVar(&o.Cache, "cache", "", "folder of downloaded packages (default: packages, beside the results)")
 	f.StringVar((*string)(&o.Kernel), "kernel", string(ramdisk.Generic), "generic (real servers) or cloud (virtual machines, quick)")
 	f.StringVar(&o.Agent, "agent", "", "static hagane-agent binary (default: built from the sources)")
-	c := &cobra.Command{Use: "ramdisk", Short: "build what servers boot over the network"}
+	c := &cobra.Command{Use: "ramdisk", Short: "build what servers boot over the network or from a virtual CD"}
 	c.AddCommand(build)
 	return c
 }

@@ -16,13 +16,13 @@ import (
 )
 
 // startSilentCloud runs a cloud that answers neither DHCP nor TFTP.
-func startSilentCloud(t *testing.T) *testCloud {
+func startSilentCloud(t *testing.T, wired func(*cloud)) *testCloud {
 	t.Helper()
 	if _, err := exec.LookPath("grub-mkimage"); err != nil {
 		t.Skip("GRUB's tools are not installed (scripts/packages)")
 	}
 	c := &testCloud{T: t, data: filepath.Join(t.TempDir(), "data")}
-	c.serveWith(serveOptions{roles: allRoles, noDHCP: true})
+	c.serveWith(serveOptions{roles: allRoles, noDHCP: true, wired: wired})
 	c.reconnect()
 	return c
 }
@@ -42,7 +42,7 @@ func (c *testCloud) byMedia(id string) {
 // TestAgentByVirtualMedia leads machines with Redfish BMCs of several makers through their life in a cloud that answers
 // no DHCP at all.
 func TestAgentByVirtualMedia(t *testing.T) {
-	c := startSilentCloud(t)
+	c := startSilentCloud(t, nil)
 	l := c.runRack(lab.Options{Nodes: 3, Machine: lab.Sim, DiskGB: 1, Vendors: "hpe-ilo5,supermicro-x13,openbmc"})
 	for _, n := range l.Nodes {
 		id := c.node(n.Name).UUID
@@ -101,34 +101,67 @@ func (c *testCloud) inserted(id string) (images []string) {
 	return images
 }
 
-// TestAgentMediumIsForOneRun fetches the CD as a stranger who saw its URL could: while the run waits it has the node's claim, after
-// it nothing is there.
+// TestAgentMediumIsForOneRun fetches the CD as a stranger who saw its URL could: while the run waits for the agent the CD has the
+// node's claim and address, after it nothing is there.
 func TestAgentMediumIsForOneRun(t *testing.T) {
-	c := startSilentCloud(t)
-	l := c.runRack(lab.Options{Nodes: 1, Machine: lab.Sim, DiskGB: 1, Vendors: "openbmc"})
-	id := c.node(l.Nodes[0].Name).UUID
+	booted, look := make(chan struct{}, 1), make(chan struct{})
+	c := startSilentCloud(t, func(c *cloud) {
+		c.engine.Interrupt = func(step string) error {
+			if step == "boot the agent" {
+				booted <- struct{}{}
+				<-look
+			}
+			return nil
+		}
+	})
+	n := c.runRack(lab.Options{Nodes: 1, Machine: lab.Sim, DiskGB: 1, Vendors: "openbmc"}).Nodes[0]
+	id := c.node(n.Name).UUID
 	c.byMedia(id)
-	c.ready(id, "manage", "inspect")
-	console, err := os.ReadFile(l.Nodes[0].Console)
+	c.ready(id, "manage")
+	must[any](c, c.admin, "PUT", "baremetal", "/v1/nodes/"+id+"/states/provision", object{"target": "inspect"})
+	<-booted
+	var url string
+	c.until(30*time.Second, "the machine to boot", func() bool {
+		console, _ := os.ReadFile(n.Console)
+		_, after, _ := strings.Cut(string(console), "the agent of ")
+		var whole bool
+		url, _, whole = strings.Cut(after, "\n")
+		return whole
+	})
+	line, status := commandLine(t, url)
+	close(look)
+	if status != http.StatusPartialContent || !strings.HasSuffix(url, "/agent.iso") || !strings.Contains(line, " hagane.ip=198.18.0.") || !strings.Contains(line, " hagane.claim=") {
+		t.Errorf("%s: %d %q", url, status, line)
+	}
+	if _, status := commandLine(t, strings.Replace(url, "/media/", "/media/0", 1)); status != http.StatusNotFound {
+		t.Errorf("a guessed token is answered with %d", status)
+	}
+	c.nodeUntil(id, "manageable")
+	if line, status := commandLine(t, url); status != http.StatusNotFound || strings.Contains(line, "hagane.claim") {
+		t.Errorf("after the run: %d %q", status, line)
+	}
+}
+
+// commandLine fetches the part of a CD in which a command line stands.
+func commandLine(t *testing.T, url string) (string, int) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, after, _ := strings.Cut(string(console), "the agent of ")
-	url, _, _ := strings.Cut(after, "\n")
-	if !strings.HasSuffix(url, "/agent.iso") {
-		t.Fatalf("the URL is %q", url)
+	req.Header.Set("Range", "bytes=30000-60000")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, at := range []string{url, strings.Replace(url, "/media/", "/media/0", 1)} {
-		res, err := http.Get(at)
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, _ := io.ReadAll(io.LimitReader(res.Body, 1000))
-		_ = res.Body.Close()
-		if res.StatusCode != http.StatusNotFound || strings.Contains(string(body), "hagane.claim") {
-			t.Errorf("%s: %s, %s", at, res.Status, body)
-		}
+	defer func() { _ = res.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(res.Body, 64<<10))
+	if err != nil {
+		t.Fatal(err)
 	}
+	_, line, _ := strings.Cut(string(body), "linux /kernel.img")
+	line, _, _ = strings.Cut(line, "\n")
+	return line, res.StatusCode
 }
 
 // TestBootInterface sets how the agent is booted in Ironic's words.
@@ -160,7 +193,7 @@ func TestAgentByVirtualMediaQEMU(t *testing.T) {
 	}
 	for _, mode := range []string{"uefi", "bios"} {
 		t.Run(mode, func(t *testing.T) {
-			c := startSilentCloud(t)
+			c := startSilentCloud(t, nil)
 			_, err := ramdisk.Build(t.Context(), ramdisk.Options{Out: filepath.Join(c.data, "boot"), Cache: "../../.cache/packages", Kernel: ramdisk.Cloud})
 			if err != nil {
 				t.Skip(err)

@@ -12,14 +12,15 @@ import (
 // first is for BIOS, and the section behind it for UEFI (UEFI 2.10, section 13.3.2).
 const (
 	sector     = 2048
-	atVolume   = 16 // sectors: the primary volume descriptor,
-	atBoot     = 17 // the boot record,
-	atEnd      = 18 // the last of the descriptors,
-	atPathsLE  = 19 // the table of folders, low byte first,
-	atPathsBE  = 20 // and high byte first,
-	atRoot     = 21 // the folder,
-	atCatalog  = 22 // the boot catalogue,
-	atFiles    = 23 // and the first file
+	atVolume   = 16  // sectors: the primary volume descriptor,
+	atBoot     = 17  // the boot record,
+	atEnd      = 18  // the last of the descriptors,
+	atPathsLE  = 19  // the table of folders, low byte first,
+	atPathsBE  = 20  // and high byte first,
+	atRoot     = 21  // the folder,
+	atCatalog  = 22  // the boot catalogue,
+	atFiles    = 23  // and the first file
+	padding    = 150 // sectors behind the last file: readers ask for more than they need, and some firmware fails beyond the end
 	ownUseAt   = 883
 	ownUseSize = 512
 )
@@ -49,7 +50,7 @@ func (i *image) places() (at []int64, total int64) {
 		at = append(at, total)
 		total += sectors(f.size)
 	}
-	return at, total
+	return at, total + padding
 }
 
 // writeTo writes the image.
@@ -86,6 +87,9 @@ func (i *image) writeTo(w io.Writer) error {
 		if err != nil {
 			return fault.E(fault.Internal, "writing "+f.name+" to the CD", err)
 		}
+	}
+	if _, err := w.Write(make([]byte, padding*sector)); err != nil {
+		return fault.E(fault.Internal, "writing the CD", err)
 	}
 	return nil
 }
