@@ -56,9 +56,9 @@ func (j *Job) insertAgent(ctx context.Context, d *bmc.Composed) error {
 	if err != nil {
 		return err
 	}
-	base := j.MediaBase()
-	if base == "" {
-		return workflow.GiveUp(fault.Errorf(fault.Invalid, "this process does not know by which URL BMCs reach the API; start it with --media-url"))
+	base, err := j.MediaBase(ctx)
+	if err != nil {
+		return err
 	}
 	token := secret.Token()
 	// The intent comes first: a medium that nobody knows of would stay in the drive.

@@ -54,8 +54,8 @@ type Options struct {
 	// AgentAddress lends an agent that is not to use DHCP an address on a system network, which no other machine has
 	// as long as a run can take.
 	AgentAddress func(ctx context.Context, network, mac string) (netip.Prefix, error)
-	// MediaBase is the URL by which BMCs reach the API; "" when this process was not told.
-	MediaBase func() string
+	// MediaBase is the URL by which BMCs reach the API, or why there are no media to be had from it.
+	MediaBase func(ctx context.Context) (string, error)
 	Log       *slog.Logger
 }
 

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -129,6 +132,9 @@ func TestAgentMediumIsForOneRun(t *testing.T) {
 		return whole
 	})
 	line, status := commandLine(t, url)
+	if res, err := http.Head(url); err != nil || res.StatusCode != http.StatusOK || res.ContentLength < 2<<20 {
+		t.Errorf("a BMC that asks for the size first gets %+v, %v", res, err)
+	}
 	close(look)
 	if status != http.StatusPartialContent || !strings.HasSuffix(url, "/agent.iso") || !strings.Contains(line, " hagane.ip=198.18.0.") || !strings.Contains(line, " hagane.claim=") {
 		t.Errorf("%s: %d %q", url, status, line)
@@ -139,6 +145,47 @@ func TestAgentMediumIsForOneRun(t *testing.T) {
 	c.nodeUntil(id, "manageable")
 	if line, status := commandLine(t, url); status != http.StatusNotFound || strings.Contains(line, "hagane.claim") {
 		t.Errorf("after the run: %d %q", status, line)
+	}
+}
+
+// TestAgentMediumWhenInterrupted has every step of an inspection break off once before it is recorded, and aborts a second one
+// while the machine boots: nothing stays in the drive.
+func TestAgentMediumWhenInterrupted(t *testing.T) {
+	var aborting atomic.Bool
+	var broken sync.Map
+	booted, look := make(chan struct{}, 1), make(chan struct{})
+	c := startSilentCloud(t, func(c *cloud) {
+		c.engine.Interrupt = func(step string) error {
+			if aborting.Load() && step == "boot the agent" {
+				select {
+				case booted <- struct{}{}:
+					<-look
+				default: // its undoing
+				}
+				return nil
+			}
+			if _, again := broken.LoadOrStore(step, true); !again {
+				return errors.New("broken off by the test")
+			}
+			return nil
+		}
+	})
+	n := c.runRack(lab.Options{Nodes: 1, Machine: lab.Sim, DiskGB: 1, Vendors: "hpe-ilo5"}).Nodes[0]
+	id := c.node(n.Name).UUID
+	c.byMedia(id)
+	c.ready(id, "manage", "inspect")
+	if left := c.inserted(id); len(left) > 0 {
+		t.Errorf("after the inspection there are %v", left)
+	}
+	aborting.Store(true)
+	must[any](c, c.admin, "PUT", "baremetal", "/v1/nodes/"+id+"/states/provision", object{"target": "inspect"})
+	<-booted
+	must[any](c, c.admin, "PUT", "baremetal", "/v1/nodes/"+id+"/states/provision", object{"target": "abort"})
+	close(look)
+	c.until(60*time.Second, "the inspection to be undone", func() bool { return c.node(id).ProvisionState == "inspect failed" })
+	must[any](c, c.admin, "PUT", "baremetal", "/v1/nodes/"+id+"/states/provision", object{"target": "manage"})
+	if left := c.inserted(id); len(left) > 0 {
+		t.Errorf("after the abortion there are %v", left)
 	}
 }
 

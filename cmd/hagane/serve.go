@@ -125,6 +125,7 @@ type cloud struct {
 	images    *image.Service
 	servers   *server.Service
 	media     string // URL by which BMCs reach the API; "" when it is not known
+	shelf     *disc.Shelf
 }
 
 func serve(ctx context.Context, o serveOptions) error {
@@ -171,8 +172,7 @@ func wire(o serveOptions, d *db.DB, log *slog.Logger) (*cloud, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &cloud{o: o, log: log, db: d, media: o.media}
-	mediaBase := func() string { return c.media }
+	c := &cloud{o: o, log: log, db: d, media: o.media, shelf: disc.NewShelf(o.ramdisk, "vmlinuz", "initramfs")}
 	qo := workflow.QueueOptions{Log: log}
 	if o.has("conductor") {
 		qo.Workers, qo.Poll = o.workers, 100*time.Millisecond
@@ -192,9 +192,9 @@ func wire(o serveOptions, d *db.DB, log *slog.Logger) (*cloud, error) {
 		return nil, err
 	}
 	c.nodes = node.NewService(node.Options{DB: d, Engine: c.engine, Box: box, Network: c.networks, Open: newBMCs(book).open, Profiles: book, Pace: paces[o.pace], AgentAPI: agentAPI,
-		AgentAddress: agentAddress(d), MediaBase: mediaBase, Log: log})
+		AgentAddress: agentAddress(d), MediaBase: c.mediaBase, Log: log})
 	c.servers = server.NewService(d, box, c.nodes, c.images, c.networks, log)
-	c.servers.MediaBase = mediaBase
+	c.servers.MediaBase = func() string { return c.media }
 	id := workflow.Holder(uuid.NewString())
 	c.conductor = conductor.New(d, c.engine, conductor.Options{ID: id, Roles: strings.Join(o.roles, ","), Alone: !d.Postgres(), Log: log})
 	c.conductor.Every("watch the power", time.Second, func(ctx context.Context) error { return c.nodes.Watch(ctx, id) })
@@ -291,6 +291,6 @@ func (c *cloud) handler() http.Handler {
 		neutron.Dialect(c.networks),
 		glance.Dialect(c.images),
 		operator.Dialect(c.nodes, c.networks, c.servers),
-		media.Dialect(agentDisc(c.nodes, disc.NewShelf(c.o.ramdisk, "vmlinuz", "initramfs")), c.servers.MediumData),
+		media.Dialect(c.agentDisc, c.servers.MediumData),
 	}, c.identity, c.log)
 }

@@ -39,7 +39,7 @@ func (s *Shelf) Open(ctx context.Context, line string) (io.ReadSeekCloser, error
 	if err := checkLine(line); err != nil {
 		return nil, err
 	}
-	if err := s.ensure(ctx); err != nil {
+	if err := s.Ready(ctx); err != nil {
 		return nil, err
 	}
 	f, err := os.Open(filepath.Join(s.dir, FileName))
@@ -61,8 +61,8 @@ func (s *Shelf) Open(ctx context.Context, line string) (io.ReadSeekCloser, error
 	}{io.NewSectionReader(told, 0, info.Size()), f}, nil
 }
 
-// ensure sees to it that the image is that of the ramdisk. The files are read only when they have changed.
-func (s *Shelf) ensure(ctx context.Context) error {
+// Ready sees to it that the image is there and that of the ramdisk, with Open's faults. The files are read only when they have changed.
+func (s *Shelf) Ready(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var now stamp
