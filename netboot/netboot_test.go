@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
 	"github.com/insomniacslk/dhcp/iana"
@@ -120,6 +121,30 @@ func TestLeases(t *testing.T) {
 		}
 		if _, err := s.answer(t.Context(), req); err == nil {
 			t.Error("a sixth machine got an address out of five")
+		}
+	})
+}
+
+// TestStatic gives machines that use no DHCP their addresses out of the same range.
+func TestStatic(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		s := New(Options{Network: "provisioning", Address: netip.MustParsePrefix("198.18.0.1/28"), DB: d, Nodes: nodes{}, Log: slog.New(slog.DiscardHandler)})
+		leases := Leases{Network: s.Network, Address: s.Address, DB: d}
+		asked := ask(t, s, known).YourIPAddr.String()
+		told, err := leases.Static(t.Context(), "02:00:00:00:00:02")
+		if err != nil || told.String() != "198.18.0.11/28" {
+			t.Errorf("told %s, %v beside %s by DHCP", told, err, asked)
+		}
+		if got := ask(t, s, "02:00:00:00:00:02").YourIPAddr.String(); got != told.Addr().String() {
+			t.Errorf("the same machine has %s by DHCP and %s without", got, told)
+		}
+		// A lease by DHCP is too short for a machine that never asks again.
+		if again, err := leases.Static(t.Context(), known); err != nil || again.Addr().String() != asked {
+			t.Errorf("told %s, %v after %s by DHCP", again, err, asked)
+		}
+		var l Lease
+		if err := d.Read().NewSelect().Model(&l).Where("mac = ?", known).Scan(t.Context()); err != nil || time.Until(l.ExpiresAt) < staticTime-time.Hour {
+			t.Errorf("the address is lent until %s, %v", l.ExpiresAt, err)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hagane-cloud/hagane/client"
+	"github.com/hagane-cloud/hagane/db/dbtest"
 	"github.com/hagane-cloud/hagane/fault"
 	"github.com/hagane-cloud/hagane/lab"
 	"github.com/hagane-cloud/hagane/ramdisk"
@@ -123,27 +126,27 @@ func TestAgentMediumIsForOneRun(t *testing.T) {
 	c.ready(id, "manage")
 	must[any](c, c.admin, "PUT", "baremetal", "/v1/nodes/"+id+"/states/provision", object{"target": "inspect"})
 	<-booted
-	var url string
+	var at string
 	c.until(30*time.Second, "the machine to boot", func() bool {
 		console, _ := os.ReadFile(n.Console)
 		_, after, _ := strings.Cut(string(console), "the agent of ")
 		var whole bool
-		url, _, whole = strings.Cut(after, "\n")
+		at, _, whole = strings.Cut(after, "\n")
 		return whole
 	})
-	line, status := commandLine(t, url)
-	if res, err := http.Head(url); err != nil || res.StatusCode != http.StatusOK || res.ContentLength < 2<<20 {
+	line, status := commandLine(t, at)
+	if res, err := http.Head(at); err != nil || res.StatusCode != http.StatusOK || res.ContentLength < 2<<20 {
 		t.Errorf("a BMC that asks for the size first gets %+v, %v", res, err)
 	}
 	close(look)
-	if status != http.StatusPartialContent || !strings.HasSuffix(url, "/agent.iso") || !strings.Contains(line, " hagane.ip=198.18.0.") || !strings.Contains(line, " hagane.claim=") {
-		t.Errorf("%s: %d %q", url, status, line)
+	if status != http.StatusPartialContent || !strings.HasSuffix(at, "/agent.iso") || !strings.Contains(line, " hagane.ip=198.18.0.") || !strings.Contains(line, " hagane.claim=") {
+		t.Errorf("%s: %d %q", at, status, line)
 	}
-	if _, status := commandLine(t, strings.Replace(url, "/media/", "/media/0", 1)); status != http.StatusNotFound {
+	if _, status := commandLine(t, strings.Replace(at, "/media/", "/media/0", 1)); status != http.StatusNotFound {
 		t.Errorf("a guessed token is answered with %d", status)
 	}
 	c.nodeUntil(id, "manageable")
-	if line, status := commandLine(t, url); status != http.StatusNotFound || strings.Contains(line, "hagane.claim") {
+	if line, status := commandLine(t, at); status != http.StatusNotFound || strings.Contains(line, "hagane.claim") {
 		t.Errorf("after the run: %d %q", status, line)
 	}
 }
@@ -187,6 +190,27 @@ func TestAgentMediumWhenInterrupted(t *testing.T) {
 	if left := c.inserted(id); len(left) > 0 {
 		t.Errorf("after the abortion there are %v", left)
 	}
+}
+
+// TestAgentMediumAcrossProcesses has the API and the conductor apart: they share a database and no memory.
+func TestAgentMediumAcrossProcesses(t *testing.T) {
+	c := &testCloud{T: t, data: filepath.Join(t.TempDir(), "data")}
+	dsn := dbtest.PostgresURL(t)
+	c.serve(dsn, "api")
+	c.reconnect()
+	access, err := client.ReadAccess(c.data, cloudName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	api, err := url.Parse(access.AuthURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.serveWith(serveOptions{database: dsn, roles: []string{"conductor", "dhcp"}, noDHCP: true, media: "http://" + api.Host})
+	n := c.runRack(lab.Options{Nodes: 1, Machine: lab.Sim, DiskGB: 1, Vendors: "openbmc"}).Nodes[0]
+	id := c.node(n.Name).UUID
+	c.byMedia(id)
+	c.ready(id, "manage", "inspect")
 }
 
 // commandLine fetches the part of a CD in which a command line stands.
