@@ -276,9 +276,13 @@ func (d *Driver) Eject(ctx context.Context, slot string) error {
 func (d *Driver) empty(ctx context.Context, m mediaDoc) error {
 	var err error
 	switch {
-	case m.Actions.Eject != nil:
+	case m.Actions.Eject != nil, m.Actions.Insert != nil:
+		target := m.at.under("Actions/VirtualMedia.EjectMedia") // Supermicro lists it only while something is inserted
+		if m.Actions.Eject != nil && m.Actions.Eject.Target != "" {
+			target = m.Actions.Eject.Target
+		}
 		var answer wire.Answer
-		if answer, err = d.post(ctx, "ejecting "+m.at.last(), m.Actions.Eject.Target, struct{}{}); err == nil {
+		if answer, err = d.post(ctx, "ejecting "+m.at.last(), target, struct{}{}); err == nil {
 			err = d.finish(ctx, answer)
 		}
 	case d.profile != nil && d.profile.Media.Style == "irmc":

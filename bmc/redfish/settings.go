@@ -1,6 +1,7 @@
 package redfish
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -98,11 +99,14 @@ func different(later, now map[string]any) map[string]any {
 	return out
 }
 
-// registry reads the attribute registry; without one there are no types.
+// anyRegistry begins the name of the registry of BIOS settings on BMCs whose Bios resource names none (NVIDIA GH200).
+const anyRegistry = "BiosAttributeRegistry"
+
+// registry reads the attribute registry; without one there are no types. The name of its file may lack the
+// version, or have another one than the Bios resource says (Dell).
 func (d *Driver) registry(ctx context.Context, name string) (map[string]attribute, error) {
-	if name == "" {
-		return nil, nil
-	}
+	exact := cmp.Or(name, anyRegistry)
+	name, _, _ = strings.Cut(exact, ".v")
 	root, err := d.service(ctx)
 	if err != nil {
 		return nil, err
@@ -127,7 +131,7 @@ func (d *Driver) registry(ctx context.Context, name string) (map[string]attribut
 		}
 	}
 	var f file
-	if _, err := d.get(ctx, root.Registries.under(name), &f); err == nil {
+	if _, err := d.get(ctx, root.Registries.under(exact), &f); err == nil {
 		take(f)
 	}
 	if uri == "" {
