@@ -41,19 +41,8 @@ var quick = bmc.Pace{Tries: 3, Least: time.Millisecond, Most: 5 * time.Milliseco
 // simulated starts a machine of the lab with a BMC.
 func simulated(t *testing.T, kind bmcsimredfish.Personality) bmctest.Target {
 	t.Helper()
-	log := slog.New(slog.DiscardHandler)
-	plug, err := vswitch.New("lab", ether.MAC{2, 0, 0, 0, 0, 9}).AddPort("p1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := sim.New(machine.Spec{Name: "n1", Manufacturer: "Hagane", Product: "Rack 1", Serial: "HG1", UUID: machine.Seed(1).UUID("n1"), Mode: machine.UEFI,
-		CPUs: 1, MemoryMB: 512, Disks: []machine.DiskSpec{{Bus: machine.Virtio, Bytes: 1 << 20, Serial: "D0"}},
-		NICs: []machine.NICSpec{{Port: "p1", MAC: net.HardwareAddr{2, 0, 0, 0, 0, 1}}}}, t.TempDir(), []*vswitch.Port{plug}, sim.Options{Log: log})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = m.Close() })
-	c := bmcsim.Config{Machine: m, Address: netip.MustParseAddr("127.0.0.1"), Username: "admin", Password: "s3cretpassword16", Log: log}
+	m := simulatedMachine(t)
+	c := bmcsim.Config{Machine: m, Address: netip.MustParseAddr("127.0.0.1"), Username: "admin", Password: "s3cretpassword16", Log: slog.New(slog.DiscardHandler)}
 	b, stop := serve(t, c, kind)
 	_, port, err := net.SplitHostPort(strings.TrimPrefix(b.Address(), "https://"))
 	if err != nil {
@@ -87,6 +76,43 @@ func simulated(t *testing.T, kind bmcsimredfish.Personality) bmctest.Target {
 			}
 		},
 	}
+}
+
+// simulatedMachine makes a machine of the lab that is off.
+func simulatedMachine(t *testing.T) *sim.Machine {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	plug, err := vswitch.New("lab", ether.MAC{2, 0, 0, 0, 0, 9}).AddPort("p1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := sim.New(machine.Spec{Name: "n1", Manufacturer: "Hagane", Product: "Rack 1", Serial: "HG1", UUID: machine.Seed(1).UUID("n1"), Mode: machine.UEFI,
+		CPUs: 1, MemoryMB: 512, Disks: []machine.DiskSpec{{Bus: machine.Virtio, Bytes: 1 << 20, Serial: "D0"}},
+		NICs: []machine.NICSpec{{Port: "p1", MAC: net.HardwareAddr{2, 0, 0, 0, 0, 1}}}}, t.TempDir(), []*vswitch.Port{plug}, sim.Options{Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = m.Close() })
+	return m
+}
+
+// serveWith runs a BMC of a machine for the test's time.
+func serveWith(t *testing.T, m machine.Machine, listen func(bmcsim.Config) (*bmcsimredfish.BMC, error)) *bmcsimredfish.BMC {
+	t.Helper()
+	b, err := listen(bmcsim.Config{Machine: m, Address: netip.MustParseAddr("127.0.0.1"), Username: "admin", Password: "s3cretpassword16", Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- b.Serve(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-served; err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	})
+	return b
 }
 
 // serve runs a BMC until stop.

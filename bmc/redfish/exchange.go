@@ -60,7 +60,7 @@ func (d *Driver) fetch(ctx context.Context, r request, v any) (wire.Answer, erro
 		case mayRelog && (answer.Status < http.StatusBadRequest || (answer.Status == http.StatusUnauthorized && bmc.ClassOf(err) == bmc.Credentials)):
 			// It was not carried out: the BMC restarted, or dropped the session silently. Supermicro answers 200
 			// with its login page then.
-			d.token, d.session, relogged = "", "", true
+			d.lost, d.token, d.session, relogged = d.session, "", "", true
 			d.access.Journal.Note("redfish: the BMC had forgotten the session; a new one was opened")
 			continue
 		case strings.Contains(r.path, "?") && r.method == http.MethodGet && answer.Status < http.StatusInternalServerError:

@@ -207,6 +207,20 @@ func TestEjectionHasABody(t *testing.T) {
 	d := b.driver(t)
 	must(t, d.Eject(t.Context(), "CD1"))
 	must(t, d.Eject(t.Context(), "CD1"))
+	if n := b.count("POST " + at + "/Actions/VirtualMedia.EjectMedia"); n != 1 {
+		t.Errorf("%d ejections", n)
+	}
+}
+
+// Fact: Supermicro X13 lists EjectMedia only while something is inserted.
+func TestEjectionIsNotListed(t *testing.T) {
+	b := newDevice(t)
+	b.drive(mediaPath, "VirtualMedia1", `{"Inserted":true,"ConnectedVia":"URI","Image":"`+image+`","Actions":{"#VirtualMedia.EjectMedia":null}}`)
+	d := b.driver(t)
+	must(t, d.Eject(t.Context(), ""))
+	if got := inserted(t, d); len(got) > 0 {
+		t.Errorf("%v", got)
+	}
 }
 
 // Fact: iDRAC9 shows a medium for a while after it was ejected, and passes over an insertion meanwhile: the slot is watched until it is free.

@@ -234,3 +234,18 @@ func TestSettingsAreNotKept(t *testing.T) {
 	b.on("PATCH "+pendingPath, func(_ http.ResponseWriter, _ *http.Request, _ map[string]any) bool { return true })
 	wantClass(t, b.driver(t).SetSettings(t.Context(), map[string]any{"BootMode": "Uefi"}), bmc.Untrue)
 }
+
+// Fact: Dell's Bios resource names its registry with another version than the registry's file, and NVIDIA's GH200 names none.
+func TestNameOfTheRegistry(t *testing.T) {
+	for said, file := range map[string]string{"BiosAttributeRegistry.v1_0_3": "BiosAttributeRegistry.v1_0_0", "": "BiosAttributeRegistry", "BiosAttributeRegistry.v1_0_0": "BiosAttributeRegistry"} {
+		b := newDevice(t)
+		b.bios(`{"BootMode":"Uefi"}`, "")
+		b.set(biosPath, `{"AttributeRegistry":"`+said+`"}`)
+		b.write("/redfish/v1/Registries", members("/redfish/v1/Registries/Base", "/redfish/v1/Registries/"+file))
+		b.write("/redfish/v1/Registries/Base", `{"Id":"Base","Registry":"Base.1.8","Location":[{"Uri":"/redfish/v1/Registries/Base.json"}]}`)
+		b.write("/redfish/v1/Registries/"+file, `{"Id":"`+file+`","Registry":"BiosAttributeRegistry1.0","Location":[{"Language":"en","Uri":"`+registryFile+`"}]}`)
+		if s := setting(t, b.driver(t), "BootMode"); s.Type != "enumeration" {
+			t.Errorf("%q in %s: %+v", said, file, s)
+		}
+	}
+}

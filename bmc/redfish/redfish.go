@@ -32,6 +32,7 @@ type Driver struct {
 
 	token   string // of the session
 	session string // its path, to end it
+	lost    string // path of a session that the BMC said it had forgotten
 	basic   bool   // no session is to be had: each request carries the password
 }
 
@@ -83,12 +84,23 @@ func (d *Driver) service(ctx context.Context) (*serviceRoot, error) {
 	return r, nil
 }
 
-// login opens a session, at the place that the root names or one of the two that BMCs use. Without a free
-// one the requests carry the password.
+// login opens a session, or finds another way, and ends the one that the BMC said it had forgotten: it may have
+// said so by mistake, and it has few.
 func (d *Driver) login(ctx context.Context) error {
 	if d.token != "" || d.basic {
 		return nil
 	}
+	err := d.enter(ctx)
+	if lost := d.lost; err == nil && lost != "" {
+		d.lost = ""
+		_, _ = d.fetch(ctx, request{method: http.MethodDelete, path: lost, once: true}, nil) // most often it is gone
+	}
+	return err
+}
+
+// enter opens a session, at the place that the root names or one of the two that BMCs use. Without a free
+// one the requests carry the password.
+func (d *Driver) enter(ctx context.Context) error {
 	places := []string{"/redfish/v1/SessionService/Sessions", "/redfish/v1/Sessions"}
 	if r, err := d.service(ctx); err == nil && r.Links.Sessions != "" {
 		places = append([]string{string(r.Links.Sessions)}, places...)
