@@ -63,6 +63,8 @@ func (d *Driver) fetch(ctx context.Context, r request, v any) (wire.Answer, erro
 			d.lost, d.token, d.session, relogged = d.session, "", "", true
 			d.access.Journal.Note("redfish: the BMC had forgotten the session; a new one was opened")
 			continue
+		case answer.Status == http.StatusUnauthorized && relogged:
+			return answer, bmc.Fail(bmc.Failure{Class: bmc.Broken, Code: "401"}, "%s: the BMC took the password for a new session, and refuses the session", r.words())
 		case strings.Contains(r.path, "?") && r.method == http.MethodGet && answer.Status < http.StatusInternalServerError:
 			r.path, _, _ = strings.Cut(r.path, "?") // some firmware refuses queries that an older one answered
 			continue

@@ -1,9 +1,13 @@
 package ribcl
 
 import (
+	"bytes"
 	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hagane-cloud/hagane/bmc"
 	bmcsimribcl "github.com/hagane-cloud/hagane/lab/bmcsim/ribcl"
@@ -210,14 +214,20 @@ func TestEjectLooksFirst(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, url := range []string{"http://10.0.0.1/a.iso", "http://10.0.0.1/b.iso", "http://10.0.0.1/b.iso"} {
+	iso := make([]byte, 64<<10)
+	copy(iso[32<<10:], "\x01CD001\x01")
+	images := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(iso))
+	}))
+	t.Cleanup(images.Close)
+	for _, url := range []string{images.URL + "/a.iso", images.URL + "/b.iso", images.URL + "/b.iso"} {
 		slot, err := d.Insert(t.Context(), bmc.CD, url)
 		if err != nil || slot != cdSlot {
 			t.Fatalf("%s: %s, %v", url, slot, err)
 		}
 	}
 	slots, err := d.Media(t.Context())
-	if err != nil || !slots[0].Inserted || slots[0].Image != "http://10.0.0.1/b.iso" || slots[1].Inserted {
+	if err != nil || !slots[0].Inserted || slots[0].Image != images.URL+"/b.iso" || slots[1].Inserted {
 		t.Errorf("%+v, %v", slots, err)
 	}
 }

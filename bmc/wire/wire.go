@@ -187,8 +187,11 @@ func (c *Client) exchange(req *http.Request) (Answer, error) {
 	}
 	answer := Answer{Status: res.StatusCode, Header: res.Header}
 	answer.Body, err = readAll(res)
-	if err != nil && answer.Status == http.StatusUnauthorized {
+	switch {
+	case err != nil && answer.Status == http.StatusUnauthorized:
 		err = nil // iDRAC7 and 8 cut the body short when they have forgotten a session: the status is enough
+	case err != nil && req.Method != http.MethodGet && answer.Status < http.StatusMultipleChoices:
+		answer.Body, err = nil, nil // it was carried out, and the head says where: a login's token must not be lost
 	}
 	return answer, errors.Join(err, res.Body.Close())
 }

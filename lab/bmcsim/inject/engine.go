@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 )
@@ -25,6 +26,32 @@ type Engine struct {
 	frozen  map[string]memory
 	timers  map[*time.Timer]struct{}
 	running sync.WaitGroup
+
+	calm   bool
+	lies   int // answers that told something else than the truth
+	logins int // attempts to log in whose answer the client never saw whole
+}
+
+// Calm stops or resumes the playing of the script. A BMC that is away stays so until it is back.
+func (e *Engine) Calm(calm bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.calm = calm
+}
+
+// Lies counts the answers that told something else than the truth: no reading back can see through them.
+func (e *Engine) Lies() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.lies
+}
+
+// LostLogins counts the attempts to log in whose answer was swallowed or damaged: the client can not end what it
+// may have begun.
+func (e *Engine) LostLogins() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.logins
 }
 
 // count is what an engine remembers of a rule.
@@ -87,6 +114,9 @@ func (e *Engine) Decide(x Exchange) Decision {
 	if e.dead {
 		return Decision{Drop: true}
 	}
+	if e.calm && !booting {
+		return d
+	}
 	for i, r := range e.script.rules {
 		if !r.matches(x, booting) || !e.counts[i].strikes(r) {
 			continue
@@ -103,6 +133,12 @@ func (e *Engine) Decide(x Exchange) Decision {
 	}
 	if d.Die {
 		e.dead = true
+	}
+	if d.Power != "" || d.Revert > 0 {
+		e.lies++
+	}
+	if (d.LosesAnswer() || d.Garble != "" || d.Status != 0) && x.Method == "POST" && strings.Contains(x.Target, "Sessions") {
+		e.logins++
 	}
 	return d
 }
@@ -229,6 +265,7 @@ func (e *Engine) Stale(key string, d time.Duration, fresh []byte) []byte {
 	old, ok := e.frozen[key]
 	if ok && old.at.Before(e.changed) && time.Since(e.changed) < d {
 		e.log.Info("a fault was injected", "rule", "stale", "of", key)
+		e.lies++
 		return old.text
 	}
 	if e.frozen == nil {

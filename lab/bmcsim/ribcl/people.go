@@ -8,7 +8,7 @@ import (
 	"github.com/hagane-cloud/hagane/bmc/markup"
 )
 
-func (b *BMC) vmedia(_ context.Context, _ string, c *markup.Element) (string, bool) {
+func (b *BMC) vmedia(ctx context.Context, _ string, c *markup.Element) (string, bool) {
 	id := strings.ToUpper(c.Attr("DEVICE"))
 	m := b.media[id]
 	switch c.Name {
@@ -28,11 +28,21 @@ func (b *BMC) vmedia(_ context.Context, _ string, c *markup.Element) (string, bo
 		if m.url != "" {
 			return refusal(0x0068, "An image is already in the device."), true
 		}
+		if id == "CDROM" {
+			if err := b.config.Machine.SetMedium(ctx, c.Attr("IMAGE_URL")); err != nil {
+				return refusal(0x0066, "The image can not be reached."), true
+			}
+		}
 		m.url = c.Attr("IMAGE_URL")
 		return good, true
 	case "EJECT_VIRTUAL_MEDIA":
 		if m.url == "" {
 			return refusal(0x0065, "No image present in the Virtual Media drive."), true
+		}
+		if id == "CDROM" {
+			if err := b.config.Machine.SetMedium(ctx, ""); err != nil {
+				return refusal(0x0001, "Internal error."), true
+			}
 		}
 		*m = medium{option: "NO_BOOT"}
 		return good, true
