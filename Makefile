@@ -6,7 +6,7 @@ CACHE   := .cache
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo development)
 BUILD    = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)"
 
-.PHONY: build demo test quick bench image ramdisk packages prepared clean
+.PHONY: build demo test quick bench soak image ramdisk packages prepared clean
 
 build: ## bin/hagane
 	$(BUILD) -o bin/hagane ./cmd/hagane
@@ -31,8 +31,12 @@ test: prepared ## every test, with the race detector
 quick: ## the tests that need nothing installed, without the race detector
 	$(GO) test -short ./...
 
-bench: build ## figures: API, deploys, memory, start
+bench: build ## figures: API, deploys, memory, start; polls of 5,000 BMCs
 	$(GO) test -run '^$$' -bench . -benchtime 2s ./cmd/hagane
+	$(GO) test -run '^$$' -bench Poll -benchtime 3x ./lab
+
+soak: ## 10,000 operations on 200 simulated BMCs that misbehave; HAGANE_CHAOS_SEED=… replays a run
+	HAGANE_SOAK=1 $(GO) test -race -run Chaos -count=1 -timeout 60m -v ./lab
 
 ramdisk: build ## the agent's ramdisk for real servers
 	bin/hagane ramdisk build --kernel generic --out data/boot

@@ -239,7 +239,9 @@ func (tr *trial) operate() {
 }
 
 // restarts reports whether an operation may restart the server: Fujitsu's eLCM does so to read its settings.
-func (tr *trial) restarts(operation string) bool { return operation == "settings" && tr.access.Driver == "scci" }
+func (tr *trial) restarts(operation string) bool {
+	return operation == "settings" && tr.access.Driver == "scci"
+}
 
 func (tr *trial) count(fn func()) {
 	tr.mu.Lock()
