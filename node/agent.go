@@ -48,6 +48,9 @@ func dismissAgent(ctx context.Context, j *Job) error {
 	if err != nil {
 		return err
 	}
+	if err := j.releaseBoot(ctx); err != nil {
+		return err
+	}
 	return j.ejectAgent(ctx)
 }
 

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -71,12 +72,28 @@ func (j *Job) bootOver(ctx context.Context, d *bmc.Composed) error {
 	if j.Node.BootBy == ByMedia {
 		return j.bootMedium(ctx, d)
 	}
-	err := d.SetBoot(ctx, bmc.Boot{Device: bmc.PXE, Mode: j.Node.BootMode})
+	err := d.SetBoot(ctx, bmc.Boot{Device: bmc.PXE, Persistent: j.lastingBoot(), Mode: j.Node.BootMode})
 	return fault.Wrap("setting the boot device to the network", err)
 }
 
-// bootAnew is bootOver for a node whose agent did not come: a CD that it may have lost is shown again.
+// lastingFact remembers that this node came to boot the agent only when its boot device was set to stay: firmware of
+// Supermicro X12 (redhat-performance/jetlag issue 18) ignores one that is set for the next boot alone.
+const lastingFact = "boots the agent by a lasting boot device"
+
+// lastingBoot reports whether the boot device has to be set to stay.
+func (j *Job) lastingBoot() bool { return j.kept(j.Node).Memory.Get(lastingFact) != "" }
+
+// bootAnew is bootOver for a node whose agent did not come. A CD that the BMC may have lost is shown again, and the
+// boot device is set the other way: to stay, or no longer. What it was when the agent called is remembered.
 func (j *Job) bootAnew(ctx context.Context, d *bmc.Composed) error {
+	way, word := "", "for once"
+	if !j.lastingBoot() {
+		way, word = "yes", "to stay"
+	}
+	j.kept(j.Node).Memory.Set(lastingFact, way)
+	if err := j.tell(ctx, "boot", "the agent did not call; the boot device is set "+word+" and the server reset"); err != nil {
+		return err
+	}
 	if j.Node.BootBy == ByMedia {
 		if err := j.noteMedium(ctx, Agent{}, "slot"); err != nil {
 			return err
@@ -85,9 +102,34 @@ func (j *Job) bootAnew(ctx context.Context, d *bmc.Composed) error {
 	return j.bootOver(ctx, d)
 }
 
-// rebootAfter is how long a node that was told to boot the agent may be silent before it is told again:
+// releaseBoot takes back a boot device that was set to stay.
+func (j *Job) releaseBoot(ctx context.Context) error {
+	if j.imaginary() || !j.lastingBoot() {
+		return nil
+	}
+	d, err := j.BMC(ctx)
+	if err != nil {
+		return err
+	}
+	err = d.SetBoot(ctx, bmc.Boot{Device: bmc.None})
+	if err != nil && !bmc.Passing(err) {
+		return j.tell(ctx, "boot", "the agent's boot device could not be taken back: "+err.Error())
+	}
+	return fault.Wrap("taking the agent's boot device back", err)
+}
+
+// agentWithin is how long a node that was told to boot the agent may be silent before it is told again:
 // firmware forgets boot overrides, PXE gives up after a lost packet, and BMCs lose the image behind a virtual CD.
-const rebootAfter = 5 * time.Minute
+const agentWithin = 5 * time.Minute
+
+// looksWithin is how often a silent node is looked at in that time.
+const looksWithin = 20
+
+// patience returns how long the agent may be silent, and the time between looks.
+func (s *Service) patience() (within, poll time.Duration) {
+	within = cmp.Or(s.AgentWithin, agentWithin)
+	return within, within / looksWithin
+}
 
 // heardFromAgent waits for the agent to claim the run.
 func heardFromAgent(ctx context.Context, j *Job) error {
@@ -105,8 +147,8 @@ func heardFromAgent(ctx context.Context, j *Job) error {
 		return err
 	}
 	// The waiting's polls come at a fixed rhythm, so their count tells when the time is up even across restarts.
-	waited := time.Since(j.Run.StepAt)
-	if j.Run.Attempt > 0 && j.Run.Attempt%int64(rebootAfter/hearPoll) == 0 && waited > rebootAfter {
+	within, poll := j.patience()
+	if j.Run.Attempt > 0 && j.Run.Attempt%looksWithin == 0 && time.Since(j.Run.StepAt) > within*9/10 {
 		d, err := j.BMC(ctx)
 		if err != nil {
 			return err
@@ -118,10 +160,8 @@ func heardFromAgent(ctx context.Context, j *Job) error {
 			return fault.Wrap("resetting a node whose agent does not call", err)
 		}
 	}
-	return workflow.Polling("the agent to call", hearPoll)
+	return workflow.Polling("the agent to call", poll)
 }
-
-const hearPoll = 15 * time.Second
 
 // order has the agent carry out the run's order of that name, and returns its result once it is done.
 func (j *Job) order(ctx context.Context, name, waitFor string, fill func(*protocol.Order)) (*protocol.Result, error) {

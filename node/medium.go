@@ -27,7 +27,7 @@ func (j *Job) bootMedium(ctx context.Context, d *bmc.Composed) error {
 			return explained(err, "showing the agent's CD")
 		}
 	}
-	err = d.SetBoot(ctx, bmc.Boot{Device: bmc.CDROM, Mode: j.Node.BootMode})
+	err = d.SetBoot(ctx, bmc.Boot{Device: bmc.CDROM, Persistent: j.lastingBoot(), Mode: j.Node.BootMode})
 	return explained(err, "setting the boot device to the agent's CD")
 }
 

@@ -51,6 +51,8 @@ type Options struct {
 	Pace bmc.Pace
 	// AgentAPI is the base URL of the agent's calls and of boot files on each system network, by its name.
 	AgentAPI func(network string) string
+	// AgentWithin is how long a node that boots the agent may be silent before it is told again; 0 is 5 minutes.
+	AgentWithin time.Duration
 	// AgentAddress lends an agent that is not to use DHCP an address on a system network, which no other machine has
 	// as long as a run can take.
 	AgentAddress func(ctx context.Context, network, mac string) (netip.Prefix, error)

@@ -50,6 +50,7 @@ type serveOptions struct {
 	workers                        int
 	pace                           string
 	noDHCP                         bool
+	agentWithin                    time.Duration
 	verbose                        bool
 
 	wired func(c *cloud) // called before anything starts; tests look in here
@@ -72,6 +73,7 @@ func serveCommand() *cobra.Command {
 	f.StringVar(&o.ipxe, "ipxe", "/usr/lib/ipxe", "folder with undionly.kpxe and snponly.efi")
 	f.StringVar(&o.media, "media-url", "", "base URL by which BMCs reach the API to fetch virtual media (default: http:// and the listen address)")
 	f.BoolVar(&o.noDHCP, "no-dhcp", false, "answer no DHCP and TFTP on the cloud's own networks: all nodes boot the agent by virtual media")
+	f.DurationVar(&o.agentWithin, "agent-within", 5*time.Minute, "how long a node may take to boot the agent before it is reset and told again")
 	f.StringVar(&o.region, "region", "region1", "name of the region in the catalog")
 	f.IntVar(&o.workers, "workers", 64, "runs that are carried on at the same time")
 	f.StringVar(&o.pace, "bmc-pace", "real", "how patient to be with BMCs: real, or lab for simulated ones that recover within moments")
@@ -192,7 +194,7 @@ func wire(o serveOptions, d *db.DB, log *slog.Logger) (*cloud, error) {
 		return nil, err
 	}
 	c.nodes = node.NewService(node.Options{DB: d, Engine: c.engine, Box: box, Network: c.networks, Open: newBMCs(book).open, Profiles: book, Pace: paces[o.pace], AgentAPI: agentAPI,
-		AgentAddress: agentAddress(d), MediaBase: c.mediaBase, Log: log})
+		AgentWithin: o.agentWithin, AgentAddress: agentAddress(d), MediaBase: c.mediaBase, Log: log})
 	c.servers = server.NewService(d, box, c.nodes, c.images, c.networks, log)
 	c.servers.MediaBase = func() string { return c.media }
 	id := workflow.Holder(uuid.NewString())
