@@ -3,7 +3,8 @@
 // to the agent. Paths are relative to the base URL on the kernel's command line.
 //
 // Kernel command line: hagane.api=URL (base URL, such as http://198.18.0.1/agent/v1),
-// hagane.claim=SECRET (single use) and, for the console, the usual console= words.
+// hagane.claim=SECRET (single use), hagane.mac=MAC (of the NIC to use) and, for the console, the usual console=
+// words. With hagane.ip=ADDRESS/BITS[,GATEWAY] that NIC gets this address, and no DHCP is asked.
 //
 //	POST {api}/claim      Claim → Claimed; 409 when the secret was used, 401 when it is unknown
 //	POST {api}/heartbeat  Beat → Orders; Authorization: Bearer TOKEN; the cloud may hold the answer
