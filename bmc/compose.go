@@ -217,6 +217,28 @@ func (c *Composed) Witness(ctx context.Context) []Sighting {
 	return out
 }
 
+// Reading is what one witness says of a server's sensors.
+type Reading struct {
+	Witness string
+	Sensors []Sensor
+	Err     error // why it says nothing
+}
+
+// AllSensors asks every path for its sensors.
+func (c *Composed) AllSensors(ctx context.Context) []Reading {
+	var out []Reading
+	for _, p := range c.paths {
+		r := Reading{Witness: p.access.Driver}
+		d, err := c.driver(ctx, p)
+		if err == nil {
+			r.Sensors, err = d.Sensors(ctx)
+		}
+		r.Err = err
+		out = append(out, r)
+	}
+	return out
+}
+
 // Witnesser asks several sources for the power state.
 type Witnesser interface {
 	Witness(ctx context.Context) []Sighting

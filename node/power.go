@@ -144,6 +144,15 @@ func (s *Service) look(ctx context.Context, n *Node) error {
 		err = openErr
 	} else {
 		p, err = d.Power(ctx)
+		if err == nil && p != was && was != bmc.Unknown && !j.imaginary() {
+			// Nobody asked for it: all witnesses are heard before it is believed.
+			p, err = j.witnesses(ctx)
+		}
+		if err == nil {
+			if err := j.checkHealth(ctx, d); err != nil && !lacking(err) {
+				s.Log.Debug("the health of a node could not be read", "node", n.ID, "err", err)
+			}
+		}
 	}
 	n.saw(p)
 	if err != nil {
