@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"embed"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -54,7 +55,7 @@ func load(from fs.FS, known map[string]*Profile) (*Book, error) {
 	for name, p := range known {
 		all[name] = p
 	}
-	fresh := map[string]bool{}
+	written := map[string]*yaml.Node{} // as they stand in the files
 	err := fs.WalkDir(from, ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || filepath.Ext(path) != ".yaml" {
 			return err
@@ -63,12 +64,13 @@ func load(from fs.FS, known map[string]*Profile) (*Book, error) {
 		if err != nil {
 			return err
 		}
-		decoder := yaml.NewDecoder(bytes.NewReader(text))
+		decoder, plain := yaml.NewDecoder(bytes.NewReader(text)), yaml.NewDecoder(bytes.NewReader(text))
 		decoder.KnownFields(true)
 		for {
 			var p Profile
-			if err := decoder.Decode(&p); err != nil {
-				if strings.Contains(err.Error(), "EOF") {
+			var node yaml.Node
+			if err := errors.Join(decoder.Decode(&p), plain.Decode(&node)); err != nil {
+				if errors.Is(err, io.EOF) {
 					return nil
 				}
 				return fault.E(fault.Invalid, "the profile file "+path, err)
@@ -76,7 +78,7 @@ func load(from fs.FS, known map[string]*Profile) (*Book, error) {
 			if err := p.check(); err != nil {
 				return fault.Wrap("the profile "+p.Name+" in "+path, err)
 			}
-			all[p.Name], fresh[p.Name] = &p, true
+			all[p.Name], written[p.Name] = &p, &node
 		}
 	})
 	if err != nil {
@@ -84,7 +86,7 @@ func load(from fs.FS, known map[string]*Profile) (*Book, error) {
 	}
 	b := &Book{}
 	for name := range all {
-		p, err := resolve(all, name, fresh, nil)
+		p, err := resolve(all, name, written, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -95,29 +97,25 @@ func load(from fs.FS, known map[string]*Profile) (*Book, error) {
 }
 
 // resolve returns a profile with the knowledge of those that it is like.
-func resolve(all map[string]*Profile, name string, fresh map[string]bool, path []string) (*Profile, error) {
+func resolve(all map[string]*Profile, name string, written map[string]*yaml.Node, path []string) (*Profile, error) {
 	p := all[name]
 	if p == nil || slices.Contains(path, name) {
 		return nil, fault.Errorf(fault.Invalid, "the profiles %s: like: %q leads nowhere", strings.Join(path, ", "), name)
 	}
-	if p.Like == "" || !fresh[name] {
+	if p.Like == "" || written[name] == nil {
 		return p, nil
 	}
-	base, err := resolve(all, p.Like, fresh, append(path, name))
+	base, err := resolve(all, p.Like, written, append(path, name))
 	if err != nil {
 		return nil, err
 	}
-	// What the profile itself says lies over a copy of its base.
+	// What the profile itself says lies over a copy of its base, also where it says no.
 	lower, err := yaml.Marshal(base)
 	if err != nil {
 		return nil, fault.E(fault.Internal, "copying a profile", err)
 	}
-	upper, err := yaml.Marshal(p)
-	if err != nil {
-		return nil, fault.E(fault.Internal, "copying a profile", err)
-	}
 	out := &Profile{}
-	if err := errors.Join(yaml.Unmarshal(lower, out), yaml.Unmarshal(upper, out)); err != nil {
+	if err := errors.Join(yaml.Unmarshal(lower, out), written[name].Decode(out)); err != nil {
 		return nil, fault.E(fault.Internal, "copying a profile", err)
 	}
 	out.Match = p.Match

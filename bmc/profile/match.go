@@ -3,6 +3,7 @@ package profile
 import (
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -74,10 +75,48 @@ func (p Profile) check() error {
 			return fault.E(fault.Invalid, "deny: "+glob, err)
 		}
 	}
+	if err := p.checkWords(); err != nil {
+		return err
+	}
 	for _, d := range p.Deviations {
 		if d.Fact == "" || d.Handling == "" || d.Source == "" {
 			return fault.Errorf(fault.Invalid, "a deviation needs a fact, its handling and its source: %+v", d)
 		}
+	}
+	return nil
+}
+
+// words are what can stand in a field that takes one of a few.
+var words = map[string][]string{
+	"http.max_tls": {"", "1.2", "1.3"}, "power.restart": {"", "off-on"}, "boot.persistent": {"", "continuous", "order", "once"},
+	"boot.oem": {"", "irmc", "idrac"}, "media.style": {"", "action", "patch", "irmc"},
+}
+
+// preferable are the capabilities that a protocol can be preferred for, and the protocols.
+var (
+	preferable = []string{"power", "boot device", "boot mode", "virtual media", "BIOS settings", "secure boot", "firmware", "sensors", "health", "event log",
+		"identify LED", "NMI", "console", "accounts", "BMC reset", "NIC inventory"}
+	protocols = []string{"redfish", "ipmi", "ribcl", "wsman", "scci", "fake"}
+)
+
+// checkWords finds words that no driver would understand.
+func (p Profile) checkWords() error {
+	for field, word := range map[string]string{"http.max_tls": p.HTTP.MaxTLS, "power.restart": p.Power.Restart, "boot.persistent": p.Boot.Persistent,
+		"boot.oem": p.Boot.Oem, "media.style": p.Media.Style} {
+		if !slices.Contains(words[field], word) {
+			return fault.Errorf(fault.Invalid, "%s: %q is none of %s", field, word, strings.Join(words[field][1:], ", "))
+		}
+	}
+	for capability, protocol := range p.Prefer {
+		if !slices.Contains(preferable, capability) {
+			return fault.Errorf(fault.Invalid, "prefer: %q is none of %s", capability, strings.Join(preferable, ", "))
+		}
+		if !slices.Contains(protocols, protocol) {
+			return fault.Errorf(fault.Invalid, "prefer: %q is none of %s", protocol, strings.Join(protocols, ", "))
+		}
+	}
+	if m := p.Boot.Mode; len(m) > 0 && (m["attribute"] == "" || m["uefi"] == "" || m["bios"] == "") {
+		return fault.Errorf(fault.Invalid, "boot.mode needs an attribute and its words for uefi and bios")
 	}
 	return nil
 }

@@ -20,7 +20,6 @@ type Profile struct {
 	Boot     Boot     `yaml:"boot,omitempty"`
 	Media    Media    `yaml:"media,omitempty"`
 	Settings Settings `yaml:"settings,omitempty"`
-	Firmware Firmware `yaml:"firmware,omitempty"`
 	Accounts Accounts `yaml:"accounts,omitempty"`
 	IPMI     IPMI     `yaml:"ipmi,omitempty"`
 	// Prefer names the protocol to take first for a capability, where the usual order is wrong.
@@ -68,24 +67,17 @@ type Boot struct {
 	Oem        string            `yaml:"oem,omitempty"`        // irmc: by the vendor's own resource; idrac: virtual CDs by attributes of the manager
 	Mode       map[string]string `yaml:"mode,omitempty"`       // the BIOS attribute of the boot mode: attribute, uefi, bios
 	FixedMode  bool              `yaml:"fixed_mode,omitempty"` // the override's mode can not be written
-	Leave      bool              `yaml:"leave,omitempty"`      // no boot call after a deployment
 }
 
 // Media is how a BMC takes virtual media.
 type Media struct {
-	Style  string   `yaml:"style,omitempty"`  // action, patch, irmc
-	Slots  string   `yaml:"slots,omitempty"`  // regular expression of the slots that work
-	Fields []string `yaml:"fields,omitempty"` // parameters that must go along with the image
+	Style string `yaml:"style,omitempty"` // action, patch, irmc
+	Slots string `yaml:"slots,omitempty"` // regular expression of the slots that work
 }
 
 // Settings is how a BMC takes BIOS settings.
 type Settings struct {
 	Jobs bool `yaml:"jobs,omitempty"` // changes are jobs; the values are in force only when no configuration job is open
-}
-
-// Firmware is how a BMC takes updates.
-type Firmware struct {
-	Restart bool `yaml:"restart,omitempty"` // the BMC must be restarted by hand after its own update
 }
 
 // Accounts is how a BMC keeps users.
