@@ -3,6 +3,7 @@ package redfish
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/hagane-cloud/hagane/bmc"
@@ -33,6 +34,9 @@ func (d *Driver) accounts(ctx context.Context) (link, []accountDoc, error) {
 		a.at = at
 		all = append(all, a)
 	})
+	if err == nil && !slices.ContainsFunc(all, func(a accountDoc) bool { return string(a.UserName) == d.access.Username }) {
+		err = bmc.Fail(bmc.Failure{Class: bmc.Garbled}, "the BMC's list of %d users lacks the one that asks: it can not be right", len(all))
+	}
 	return service.Accounts, all, err
 }
 

@@ -23,7 +23,7 @@ type request struct {
 	doing    string // in words for people; "" is made from the method and path
 	patience wire.Patience
 	open     bool // needs no login
-	once     bool // is not tried again, whatever the BMC says
+	once     bool // is not tried again, whatever the BMC says, and no new session is opened for it
 }
 
 func (r request) words() string {
@@ -51,7 +51,7 @@ func (d *Driver) fetch(ctx context.Context, r request, v any) (wire.Answer, erro
 		if err != nil {
 			return answer, err
 		}
-		mayRelog := !r.open && d.token != "" && !relogged
+		mayRelog := !r.open && !r.once && d.token != "" && !relogged
 		if answer.Status < http.StatusBadRequest && (!mayRelog || r.method != http.MethodGet || !isPage(answer.Body)) {
 			return answer, d.decode(r, answer, v)
 		}

@@ -131,6 +131,51 @@ func TestSessionIsForgotten(t *testing.T) {
 	}
 }
 
+// Fact: BMCs say 401 of a session that they still have, which would stay taken; one that restarted numbers its sessions from the beginning.
+func TestForgottenSessionIsGivenBack(t *testing.T) {
+	for user, want := range map[string]int{"root": 1, "somebody": 0, "": 0} {
+		b, n, refuse := newDevice(t), 0, true
+		b.on("POST "+sessionsPath, func(w http.ResponseWriter, _ *http.Request, _ map[string]any) bool {
+			if n++; user != "" || n == 1 {
+				w.Header().Set("Location", sessionsPath+"/"+string(rune('0'+n)))
+			} else {
+				w.Header().Set("Location", sessionsPath+"/1") // it restarted
+			}
+			w.Header().Set("X-Auth-Token", "token")
+			w.WriteHeader(http.StatusCreated)
+			return true
+		})
+		b.on("GET "+system1, func(w http.ResponseWriter, _ *http.Request, _ map[string]any) bool {
+			if !refuse {
+				return false
+			}
+			refuse = false
+			w.WriteHeader(http.StatusUnauthorized)
+			return true
+		})
+		b.write(sessionsPath+"/1", `{"UserName":"`+user+`"}`)
+		if _, err := b.driver(t).Power(t.Context()); err != nil || b.count("DELETE "+sessionsPath+"/1") != want {
+			t.Errorf("%q: %v after %v", user, err, b.asked)
+		}
+	}
+}
+
+// Fact: a BMC that is going wrong takes logins and refuses every session: it is told as broken after one more login.
+func TestEverySessionIsRefused(t *testing.T) {
+	b := newDevice(t)
+	for _, path := range []string{system1, "/redfish/v1/Systems", sessionsPath + "/1"} {
+		b.on("GET "+path, func(w http.ResponseWriter, _ *http.Request, _ map[string]any) bool {
+			w.WriteHeader(http.StatusUnauthorized)
+			return true
+		})
+	}
+	_, err := b.driver(t).Power(t.Context())
+	wantClass(t, err, bmc.Broken)
+	if n := b.count("POST " + sessionsPath); n != 2 {
+		t.Errorf("%d logins", n)
+	}
+}
+
 // Fact: HPE iLO refuses a good login right after a bad one, and others lock the user out: a login that is refused is not tried in other ways.
 func TestRefusedLoginIsNotRepeated(t *testing.T) {
 	b := newDevice(t)

@@ -93,9 +93,21 @@ func (d *Driver) login(ctx context.Context) error {
 	err := d.enter(ctx)
 	if lost := d.lost; err == nil && lost != "" {
 		d.lost = ""
-		_, _ = d.fetch(ctx, request{method: http.MethodDelete, path: lost, once: true}, nil) // most often it is gone
+		d.giveBack(ctx, lost)
 	}
 	return err
+}
+
+// giveBack ends a session that the BMC said it had forgotten: most often it is gone, but a false 401 would cost a
+// place for good. A BMC that restarted numbers from the beginning: the path may be the new session's, or another user's.
+func (d *Driver) giveBack(ctx context.Context, lost string) {
+	if link(lost).key() == link(d.session).key() {
+		return
+	}
+	var doc struct{ UserName text }
+	if _, err := d.fetch(ctx, request{path: lost, once: true}, &doc); err == nil && string(doc.UserName) == d.access.Username {
+		_, _ = d.fetch(ctx, request{method: http.MethodDelete, path: lost, once: true}, nil)
+	}
 }
 
 // enter opens a session, at the place that the root names or one of the two that BMCs use. Without a free
