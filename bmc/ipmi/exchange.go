@@ -40,7 +40,13 @@ func (d *driver) once(ctx context.Context, doing string, change bool, fn func(c 
 		if err = d.space(ctx); err != nil {
 			break
 		}
+		if change {
+			// The library sends a datagram again that was not answered in time, as a new command: a slow BMC would
+			// carry a reset out twice.
+			c.WithTimeout(d.access.Timeout).WithRetry(0)
+		}
 		err = fn(c)
+		c.WithTimeout(d.access.Timeout / tries).WithRetry(tries - 1)
 		if !again(codeOf(err), change) || try >= d.pace.Tries {
 			break
 		}
