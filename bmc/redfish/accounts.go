@@ -28,24 +28,13 @@ func (d *Driver) accounts(ctx context.Context) (link, []accountDoc, error) {
 	if service.Accounts == "" {
 		return "", nil, lacks("accounts")
 	}
-	// Who concludes from a list that a user is not there must have read all of it: nothing unreadable is passed over.
-	paths, err := d.members(ctx, service.Accounts)
-	if err != nil {
-		return "", nil, err
-	}
-	if len(paths) == 0 {
-		return "", nil, bmc.Fail(bmc.Failure{Class: bmc.Garbled}, "the BMC's list of users is empty, and we are one of them")
-	}
 	var all []accountDoc
-	for _, at := range paths {
-		a := accountDoc{at: at}
-		if _, err := d.get(ctx, at, &a); err != nil {
-			if absent(err) {
-				continue
-			}
-			return "", nil, err
-		}
+	err = whole(ctx, d, service.Accounts, func(at link, a accountDoc) {
+		a.at = at
 		all = append(all, a)
+	})
+	if err == nil && len(all) == 0 {
+		err = bmc.Fail(bmc.Failure{Class: bmc.Garbled}, "the BMC's list of users is empty, and we are one of them")
 	}
 	return service.Accounts, all, err
 }

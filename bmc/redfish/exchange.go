@@ -177,8 +177,18 @@ func (d *Driver) members(ctx context.Context, path link) ([]link, error) {
 	return all, nil
 }
 
-// each reads the members of a collection into fresh values of T and calls fn for each. Dead links are passed over.
+// each reads the members of a collection into fresh values of T and calls fn for each. Dead links and what can not be
+// read are passed over.
 func each[T any](ctx context.Context, d *Driver, path link, fn func(at link, doc T)) error {
+	return walk(ctx, d, path, true, fn)
+}
+
+// whole is each for those who conclude from what is not there: a member that can not be read is an error.
+func whole[T any](ctx context.Context, d *Driver, path link, fn func(at link, doc T)) error {
+	return walk(ctx, d, path, false, fn)
+}
+
+func walk[T any](ctx context.Context, d *Driver, path link, lenient bool, fn func(at link, doc T)) error {
 	all, err := d.members(ctx, path)
 	if err != nil {
 		return err
@@ -186,7 +196,7 @@ func each[T any](ctx context.Context, d *Driver, path link, fn func(at link, doc
 	for _, m := range all {
 		var doc T
 		if _, err := d.get(ctx, m, &doc); err != nil {
-			if absent(err) || bmc.ClassOf(err) == bmc.Garbled {
+			if absent(err) || (lenient && bmc.ClassOf(err) == bmc.Garbled) {
 				continue
 			}
 			return err

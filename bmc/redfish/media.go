@@ -101,7 +101,7 @@ func (d *Driver) slots(ctx context.Context) ([]mediaDoc, error) {
 			continue
 		}
 		seen[place.key()] = true
-		err := each(ctx, d, place, func(at link, doc mediaDoc) {
+		err := whole(ctx, d, place, func(at link, doc mediaDoc) {
 			doc.at = at
 			name := at.last()
 			if seen[name] || (usable != nil && !usable.MatchString(name)) {
@@ -251,6 +251,9 @@ func (d *Driver) Eject(ctx context.Context, slot string) error {
 	all, err := d.slots(ctx)
 	if err != nil {
 		return err
+	}
+	if len(all) == 0 {
+		return lacks("virtual drives")
 	}
 	found := slot == ""
 	for _, m := range all {
