@@ -65,7 +65,7 @@ func TestChaos(t *testing.T) {
 	defer files.Close()
 	c.image = files.URL + "/cd.iso"
 	kinds := Kinds()
-	const atOnce = 12
+	const atOnce = 48 // most of the time they wait
 	places := make(chan struct{}, atOnce)
 	var wg sync.WaitGroup
 	for i := range bmcs {
