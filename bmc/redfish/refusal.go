@@ -41,7 +41,7 @@ var statuses = map[int]bmc.Class{
 // advice says what to do about a class.
 var advice = map[bmc.Class]string{
 	bmc.Credentials:  "; it refuses the user name or password: check driver_info",
-	bmc.NewPassword:  "; the factory password must be changed first (hagane bmc password)",
+	bmc.NewPassword:  "; the factory password must be changed first, on the BMC's own pages",
 	bmc.Licence:      "; install the vendor's licence on the BMC",
 	bmc.SessionsFull: "; close other sessions of the BMC, or restart it",
 	bmc.Privilege:    "; the BMC's user needs the role Administrator",
