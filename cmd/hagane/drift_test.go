@@ -1,0 +1,149 @@
+package main
+
+import (
+	"bytes"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hagane-cloud/hagane/bmc"
+	"github.com/hagane-cloud/hagane/bmc/redfish"
+	"github.com/hagane-cloud/hagane/lab"
+	labclient "github.com/hagane-cloud/hagane/lab/client"
+)
+
+// setting is a BIOS setting of the lab's servers, and two values of it.
+const setting, atFirst, byTenant = "AcPwrRcvry", "Last", "Off"
+
+// TestDriftIsPutBack plays a tenant who changes what he can at a server's BMC, and looks whether the next one would find it.
+func TestDriftIsPutBack(t *testing.T) {
+	c := startCloud(t, "")
+	n := c.runRack(lab.Options{Nodes: 1, Machine: lab.Sim, DiskGB: 1, Vendors: "hpe-ilo5"}).Nodes[0]
+	id := c.node(n.Name).UUID
+	c.ready(id, "manage", "inspect", "provide")
+	tenant := c.tenant("tenant")
+	g := c.ground(tenant)
+	s := must[serverDoc](c, tenant, "POST", "baremetal-server", "/servers", g.body("s"))
+	c.serverUntil(tenant, s.Server.ID, "ACTIVE")
+
+	d := c.lab(n)
+	c.mess(d)
+	must[any](c, tenant, "DELETE", "baremetal-server", "/servers/"+s.Server.ID, nil)
+	c.serverUntil(tenant, s.Server.ID, "")
+	c.nodeUntil(id, "available")
+
+	ctx := t.Context()
+	users, err := d.Accounts(ctx)
+	if err != nil || slices.ContainsFunc(users, func(a bmc.Account) bool { return a.Name == "backdoor" }) {
+		t.Errorf("users: %+v, %v", users, err)
+	}
+	if l, err := d.Light(ctx); err != nil || l != bmc.LightOff {
+		t.Errorf("the LED is %s, %v", l, err)
+	}
+	slots, err := d.Media(ctx)
+	if err != nil || slices.ContainsFunc(slots, func(s bmc.Slot) bool { return s.Inserted }) {
+		t.Errorf("media: %+v, %v", slots, err)
+	}
+	if b, err := d.Boot(ctx); err != nil || b.Device != bmc.None {
+		t.Errorf("boot device: %+v, %v", b, err)
+	}
+	all, err := d.Settings(ctx)
+	i := slices.IndexFunc(all, func(s bmc.Setting) bool { return s.Name == setting })
+	if err != nil || i < 0 || all[i].Value != atFirst || all[i].Pending != nil {
+		t.Errorf("the setting is %+v, %v", all[max(i, 0)], err)
+	}
+	drift := c.history(id, "drift")
+	for _, word := range []string{"backdoor", setting + " is " + byTenant + ", not " + atFirst, "identify LED", "ejected"} {
+		if !strings.Contains(drift, word) {
+			t.Errorf("the history does not tell of %q: %s", word, drift)
+		}
+	}
+}
+
+// lab opens a driver of a lab BMC's own, as a tenant or an attacker would.
+func (c *testCloud) lab(n labclient.Node) *redfish.Driver {
+	c.Helper()
+	d, err := redfish.Open(c.Context(), bmc.Access{Address: n.BMC.Address, Username: n.BMC.Username, Password: n.BMC.Password, Insecure: true, Pace: bmc.LabPace, Memory: &bmc.Memory{}})
+	if err != nil {
+		c.Fatal(err)
+	}
+	c.Cleanup(func() { _ = d.Close(c.Context()) })
+	return d.(*redfish.Driver)
+}
+
+// mess leaves something everywhere.
+func (c *testCloud) mess(d *redfish.Driver) {
+	c.Helper()
+	ctx := c.Context()
+	if _, err := d.Insert(ctx, bmc.CD, c.iso()); err != nil {
+		c.Fatal(err)
+	}
+	for what, err := range map[string]error{
+		"user": d.AddAccount(ctx, "backdoor", "Str0ng-Passw0rd", "Administrator"), "light": d.SetLight(ctx, bmc.LightOn),
+		"boot": d.SetBoot(ctx, bmc.Boot{Device: bmc.CDROM}), "setting": d.SetSettings(ctx, map[string]any{setting: byTenant}),
+	} {
+		if err != nil {
+			c.Fatalf("%s: %v", what, err)
+		}
+	}
+	// The setting comes into force at a boot.
+	if err := d.SetPower(ctx, bmc.Reset); err != nil {
+		c.Fatal(err)
+	}
+}
+
+// history returns a node's events of a kind.
+func (c *testCloud) history(id, kind string) string {
+	c.Helper()
+	doc := must[struct{ Events []struct{ Kind, Text string } }](c, c.admin, "GET", "operator", "/v1/nodes/"+id+"/events", nil)
+	var out []string
+	for _, e := range doc.Events {
+		if e.Kind == kind {
+			out = append(out, e.Text)
+		}
+	}
+	return strings.Join(out, "\n")
+}
+
+// iso serves a CD and returns its URL.
+func (c *testCloud) iso() string {
+	data := make([]byte, 64<<10)
+	copy(data[32<<10:], "\x01CD001\x01")
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
+	}))
+	c.Cleanup(s.Close)
+	return s.URL + "/cd.iso"
+}
+
+// TestBaseline brings firmware, a BIOS setting and secure boot of a node to the baseline of its class.
+func TestBaseline(t *testing.T) {
+	c := startCloud(t, "")
+	n := c.runRack(lab.Options{Nodes: 1, Machine: lab.Sim, DiskGB: 1, Vendors: "dell-idrac9"}).Nodes[0]
+	id := c.node(n.Name).UUID
+	image := strings.Replace(c.iso(), "cd.iso", "bios-9.9.bin", 1)
+	want := object{"settings": object{setting: byTenant}, "firmware": object{"BIOS": object{"version": "9.9", "url": image}}, "secure_boot": "on"}
+	must[any](c, c.admin, "PUT", "operator", "/v1/baselines/baremetal", want)
+	if err := c.admin.Do(t.Context(), "PUT", "operator", "/v1/baselines/baremetal", object{"settings": object{}, "firmware": object{"BIOS": object{"version": "1"}}, "secure_boot": "maybe"}, nil); err == nil {
+		t.Error("a baseline without sense was taken")
+	}
+	c.ready(id, "manage", "inspect", "provide")
+	d := c.lab(n)
+	parts, err := d.Firmware(t.Context())
+	if i := slices.IndexFunc(parts, func(p bmc.Component) bool { return p.ID == "BIOS" }); err != nil || i < 0 || parts[i].Version != "9.9" {
+		t.Errorf("firmware: %+v, %v", parts, err)
+	}
+	all, err := d.Settings(t.Context())
+	if i := slices.IndexFunc(all, func(s bmc.Setting) bool { return s.Name == setting }); err != nil || i < 0 || all[i].Value != byTenant {
+		t.Errorf("settings: %v", err)
+	}
+	if b, err := d.SecureBoot(t.Context()); err != nil || !b.Enabled {
+		t.Errorf("secure boot: %+v, %v", b, err)
+	}
+	if told := c.history(id, "firmware"); !strings.Contains(told, "to 9.9") {
+		t.Errorf("the history tells %q", told)
+	}
+}
