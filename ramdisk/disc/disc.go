@@ -20,7 +20,7 @@ import (
 )
 
 // recipe changes when the same ramdisk would give another image.
-const recipe = 1
+const recipe = 2
 
 // FileName is the image's name in the ramdisk's folder.
 const FileName = "agent.iso"
@@ -40,6 +40,7 @@ type place struct {
 type note struct {
 	Recipe int     `json:"hagane"`
 	Inputs string  `json:"inputs"` // fingerprint of kernel and initramfs
+	Signed bool    `json:"signed"` // its boot loader for UEFI passes Secure Boot
 	Places []place `json:"places"`
 }
 
@@ -53,7 +54,7 @@ func build(ctx context.Context, kernel, initramfs *os.File, inputs, work string,
 	script := before + blank + after
 	img := image{label: "HAGANE_AGENT", bios: 2, uefi: 3, files: []file{
 		{name: strings.ToUpper(CommandLine), size: int64(room + 1), data: strings.NewReader(blank + "\n")},
-		{name: "GRUB.CFG", size: int64(len(script)), data: strings.NewReader(script)},
+		{name: "GRUB.CFG", grub: true, size: int64(len(script)), data: strings.NewReader(script)},
 		{name: "BIOS.IMG", size: int64(len(bios)), data: bytes.NewReader(bios)},
 		{name: "EFI.IMG", size: int64(len(uefi)), data: bytes.NewReader(uefi)},
 	}}
@@ -71,7 +72,7 @@ func build(ctx context.Context, kernel, initramfs *os.File, inputs, work string,
 	if err := tellPlace(bios, at[img.bios]); err != nil {
 		return err
 	}
-	text, err := json.Marshal(note{Recipe: recipe, Inputs: inputs, Places: []place{{at[0] * sector}, {at[1]*sector + int64(len(before))}}})
+	text, err := json.Marshal(note{Recipe: recipe, Inputs: inputs, Signed: signed(), Places: []place{{at[0] * sector}, {at[1]*sector + int64(len(before))}}})
 	if err != nil {
 		return fault.E(fault.Internal, "describing the CD", err)
 	}
@@ -91,7 +92,7 @@ func Build(ctx context.Context, dir, kernel, initramfs string) (err error) {
 	if err != nil {
 		return err
 	}
-	if have, err := readNote(filepath.Join(dir, FileName)); err == nil && have.Recipe == recipe && have.Inputs == inputs {
+	if have, err := readNote(filepath.Join(dir, FileName)); err == nil && have.Recipe == recipe && have.Inputs == inputs && have.Signed == signed() {
 		return nil
 	}
 	work, err := os.MkdirTemp(dir, ".disc-")

@@ -55,13 +55,16 @@ func TestStructure(t *testing.T) {
 	dir := ramdisk(t)
 	image := read(t, disc.NewShelf(dir, "vmlinuz", "initramfs"), line)
 	for name, want := range map[string]string{
-		disc.CommandLine: line, "grub.cfg": "linux /kernel.img " + line + " ",
-		"kernel.img": strings.Repeat("kernel", 1000), "initrd.img": strings.Repeat("initramfs", 3000),
+		disc.CommandLine: line,
+		"kernel.img":     strings.Repeat("kernel", 1000), "initrd.img": strings.Repeat("initramfs", 3000),
 	} {
 		got, err := machine.ReadISO(bytes.NewReader(image), name, 1<<20)
 		if err != nil || !strings.Contains(string(got), want) {
 			t.Errorf("%s: %v, %.200q", name, err, got)
 		}
+	}
+	if !bytes.Contains(image, []byte("linux /kernel.img "+line+" ")) {
+		t.Error("GRUB is not told the command line")
 	}
 	le := binary.LittleEndian
 	catalog := image[le.Uint32(image[17*2048+71:])*2048:]
@@ -89,7 +92,7 @@ func TestStructure(t *testing.T) {
 		if err := os.WriteFile(file, image, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		for want, show := range map[string]string{"HAGANE_AGENT": "-d", "Eltorito": "-d", "HAGANE.CMDLINE;1": "-l", "INITRD.IMG;1": "-l"} {
+		for want, show := range map[string]string{"HAGANE_AGENT": "-d", "Eltorito": "-d", "Directory listing of /BOOT/GRUB": "-l", "GRUB.CFG;1": "-l", "HAGANE.CMDLINE;1": "-l", "INITRD.IMG;1": "-l"} {
 			out, err := exec.Command("isoinfo", show, "-i", file).CombinedOutput()
 			if err != nil || !strings.Contains(string(out), want) {
 				t.Errorf("isoinfo does not show %s: %v\n%s", want, err, out)

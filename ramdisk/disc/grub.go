@@ -27,7 +27,7 @@ boot
 `
 )
 
-// modules are GRUB's parts that are built in. It can read no disk but a CD's file system: what a tenant left on
+// modules are the parts that are built into our GRUB. It can read no file system but a CD's: what a tenant left on
 // the disks of the machine is none of its business.
 var modules = []string{"iso9660", "normal", "linux", "boot", "echo", "test", "terminal"}
 
@@ -45,7 +45,7 @@ func loaders(ctx context.Context, work string) (bios, uefi []byte, err error) {
 	var built [2][]byte
 	for i, f := range forms {
 		out := filepath.Join(work, f.format)
-		arguments := append([]string{"-O", f.format, "-p", "/", "-o", out}, modules...)
+		arguments := append([]string{"-O", f.format, "-p", "/boot/grub", "-o", out}, modules...)
 		if _, err := deb.Run(ctx, "", "grub-mkimage", append(arguments, f.more...)...); err != nil {
 			return nil, nil, fault.Wrap("building GRUB for the agent's CD (packages grub-common, grub-pc-bin, grub-efi-amd64-bin)", err)
 		}
@@ -53,8 +53,46 @@ func loaders(ctx context.Context, work string) (bios, uefi []byte, err error) {
 			return nil, nil, fault.E(fault.Internal, "reading GRUB", err)
 		}
 	}
-	uefi, err = fat.Build(fat.Options{Label: "HAGANE"}, map[string][]byte{"EFI/BOOT/BOOTX64.EFI": built[1]})
+	efi := map[string][]byte{firstEFI: built[1]}
+	if signed() {
+		if efi, err = signedLoaders(); err != nil {
+			return nil, nil, err
+		}
+	}
+	uefi, err = fat.Build(fat.Options{Label: "HAGANE"}, efi)
 	return built[0], uefi, err
+}
+
+// firstEFI is what UEFI starts from a removable medium (UEFI 2.10, section 3.5.1.1).
+const firstEFI = "EFI/BOOT/BOOTX64.EFI"
+
+// signedFiles are the distribution's own boot loaders, which Secure Boot lets pass together with its kernel: shim, and the
+// GRUB for CDs, which looks for /boot/grub/grub.cfg on what it was started from.
+var signedFiles = map[string]string{
+	firstEFI:               "/usr/lib/shim/shimx64.efi.signed",
+	"EFI/BOOT/grubx64.efi": "/usr/lib/grub/x86_64-efi-signed/gcdx64.efi.signed",
+}
+
+// signed reports whether they are installed (packages shim-signed and grub-efi-amd64-signed).
+func signed() bool {
+	for _, path := range signedFiles {
+		if _, err := os.Stat(path); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+func signedLoaders() (map[string][]byte, error) {
+	files := map[string][]byte{}
+	for name, path := range signedFiles {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fault.E(fault.Internal, "reading a signed boot loader", err)
+		}
+		files[name] = content
+	}
+	return files, nil
 }
 
 // tellPlace writes into the boot image for BIOS where it lies and how long it is: the boot information table

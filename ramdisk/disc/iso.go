@@ -3,12 +3,14 @@ package disc
 import (
 	"encoding/binary"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/hagane-cloud/hagane/fault"
 )
 
-// The layout is ECMA-119 (ISO 9660) with one folder, and El Torito 1.0 with two boot images: the catalogue's
+// The layout is ECMA-119 (ISO 9660) with the folders /, /boot and /boot/grub, and El Torito 1.0 with two boot images: the catalogue's
 // first is for BIOS, and the section behind it for UEFI (UEFI 2.10, section 13.3.2).
 const (
 	sector     = 2048
@@ -17,17 +19,20 @@ const (
 	atEnd      = 18  // the last of the descriptors,
 	atPathsLE  = 19  // the table of folders, low byte first,
 	atPathsBE  = 20  // and high byte first,
-	atRoot     = 21  // the folder,
-	atCatalog  = 22  // the boot catalogue,
-	atFiles    = 23  // and the first file
+	atRoot     = 21  // the folders: the top one,
+	atBootDir  = 22  // boot in it
+	atGrubDir  = 23  // and grub in that,
+	atCatalog  = 24  // the boot catalogue,
+	atFiles    = 25  // and the first file
 	padding    = 150 // sectors behind the last file: readers ask for more than they need, and some firmware fails beyond the end
 	ownUseAt   = 883
 	ownUseSize = 512
 )
 
-// file is a file of the image, in its only folder.
+// file is a file of the image.
 type file struct {
 	name string // as the standard wants it: capitals and one dot
+	grub bool   // in /boot/grub; others are in the top folder
 	size int64
 	data io.Reader
 }
@@ -57,21 +62,18 @@ func (i *image) places() (at []int64, total int64) {
 func (i *image) writeTo(w io.Writer) error {
 	at, total := i.places()
 	head := make([]byte, atFiles*sector)
-	root := record("\x00", atRoot, sector, true)
-	folder := append(record("\x00", atRoot, sector, true), record("\x01", atRoot, sector, true)...)
-	for k, f := range i.files {
-		folder = append(folder, record(f.name+";1", at[k], f.size, false)...)
+	if err := i.folders(head, at); err != nil {
+		return err
 	}
-	if len(folder) > sector || len(i.note) > ownUseSize {
-		return fault.Errorf(fault.Internal, "the CD holds too many files")
+	if len(i.note) > ownUseSize {
+		return fault.Errorf(fault.Internal, "the CD says too much about itself")
 	}
-	copy(head[atRoot*sector:], folder)
-	i.describe(head[atVolume*sector:][:sector], root, total)
+	i.describe(head[atVolume*sector:][:sector], total)
 	copy(head[atBoot*sector:], "\x00CD001\x01EL TORITO SPECIFICATION")
 	binary.LittleEndian.PutUint32(head[atBoot*sector+71:], atCatalog)
 	copy(head[atEnd*sector:], "\xffCD001\x01")
-	copy(head[atPathsLE*sector:], []byte{1, 0, atRoot, 0, 0, 0, 1, 0, 0, 0})
-	copy(head[atPathsBE*sector:], []byte{1, 0, 0, 0, 0, atRoot, 0, 1, 0, 0})
+	copy(head[atPathsLE*sector:], paths(binary.LittleEndian))
+	copy(head[atPathsBE*sector:], paths(binary.BigEndian))
 	catalog(head[atCatalog*sector:][:sector], at[i.bios], at[i.uefi], i.files[i.uefi].size)
 	if _, err := w.Write(head); err != nil {
 		return fault.E(fault.Internal, "writing the CD", err)
@@ -94,8 +96,58 @@ func (i *image) writeTo(w io.Writer) error {
 	return nil
 }
 
+// folders writes the three folders, each in the order of names.
+func (i *image) folders(head []byte, at []int64) error {
+	root := map[string][]byte{"BOOT": record("BOOT", atBootDir, sector, true)}
+	boot := map[string][]byte{"GRUB": record("GRUB", atGrubDir, sector, true)}
+	grub := map[string][]byte{}
+	for k, f := range i.files {
+		in := root
+		if f.grub {
+			in = grub
+		}
+		in[f.name] = record(f.name+";1", at[k], f.size, false)
+	}
+	for _, f := range []struct {
+		at, up  int64
+		entries map[string][]byte
+	}{{atRoot, atRoot, root}, {atBootDir, atRoot, boot}, {atGrubDir, atBootDir, grub}} {
+		folder := append(record("\x00", f.at, sector, true), record("\x01", f.up, sector, true)...)
+		for _, name := range slices.Sorted(maps.Keys(f.entries)) {
+			folder = append(folder, f.entries[name]...)
+		}
+		if len(folder) > sector {
+			return fault.Errorf(fault.Internal, "the CD holds too many files")
+		}
+		copy(head[f.at*sector:], folder)
+	}
+	return nil
+}
+
+// pathsSize is the length of a table of folders.
+const pathsSize = 10 + 12 + 12
+
+// paths returns the table of folders: each with its place and the number of the folder that it is in.
+func paths(order binary.AppendByteOrder) (table []byte) {
+	for _, f := range []struct {
+		name string
+		at   uint32
+		in   uint16
+	}{{"\x00\x00", atRoot, 1}, {"BOOT", atBootDir, 1}, {"GRUB", atGrubDir, 2}} {
+		length := byte(len(f.name))
+		if f.in == 1 && f.at == atRoot {
+			length = 1 // its name is one zero, and a second fills up
+		}
+		table = append(table, length, 0)
+		table = order.AppendUint32(table, f.at)
+		table = order.AppendUint16(table, f.in)
+		table = append(table, f.name...)
+	}
+	return table
+}
+
 // describe fills the primary volume descriptor. Its dates stay empty: the same files give the same bytes.
-func (i *image) describe(v, root []byte, total int64) {
+func (i *image) describe(v []byte, total int64) {
 	for _, text := range []struct{ from, to int }{{8, 72}, {190, 813}} {
 		copy(v[text.from:text.to], strings.Repeat(" ", text.to-text.from))
 	}
@@ -105,10 +157,10 @@ func (i *image) describe(v, root []byte, total int64) {
 	both16(v[120:], 1)
 	both16(v[124:], 1)
 	both16(v[128:], sector)
-	both32(v[132:], 10) // bytes of the table of folders
+	both32(v[132:], pathsSize)
 	binary.LittleEndian.PutUint32(v[140:], atPathsLE)
 	binary.BigEndian.PutUint32(v[148:], atPathsBE)
-	copy(v[156:], root)
+	copy(v[156:], record("\x00", atRoot, sector, true))
 	for _, date := range []int{813, 830, 847, 864} {
 		copy(v[date:], "0000000000000000\x00")
 	}
