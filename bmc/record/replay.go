@@ -32,13 +32,13 @@ func Read(r io.Reader) ([]Exchange, error) {
 	var all []Exchange
 	s := bufio.NewScanner(r)
 	s.Buffer(nil, maxLine)
-	for s.Scan() {
+	for line := 1; s.Scan(); line++ {
 		if strings.TrimSpace(s.Text()) == "" {
 			continue
 		}
 		var x Exchange
 		if err := json.Unmarshal(s.Bytes(), &x); err != nil {
-			return nil, fault.E(fault.Invalid, fmt.Sprintf("line %d is no exchange of a recording", len(all)+1), err)
+			return nil, fault.E(fault.Invalid, fmt.Sprintf("line %d is no exchange of a recording", line), err)
 		}
 		all = append(all, x)
 	}
