@@ -187,8 +187,8 @@ func TestContinuousIsNotListed(t *testing.T) {
 	})
 	d := b.driver(t)
 	must(t, d.SetBoot(t.Context(), always))
-	if got := b.order(); !slices.Equal(got, []string{"Boot0003", "Boot0001", "Boot0002"}) || len(*sent) != 1 {
-		t.Errorf("order %v after %v", got, *sent)
+	if got := b.order(); !slices.Equal(got, []string{"Boot0003", "Boot0001", "Boot0002"}) || len(*sent) != 1 || b.count("PATCH "+system1) != 1 {
+		t.Errorf("order %v after %v", got, b.asked)
 	}
 	if got, err := d.Boot(t.Context()); err != nil || got.Device != bmc.Disk || !got.Persistent {
 		t.Errorf("%+v, %v", got, err)
