@@ -207,6 +207,30 @@ func TestAgentMediumWhenInterrupted(t *testing.T) {
 	}
 }
 
+// TestAgentMediumRefused tells people what to do about a BMC that has no virtual media, and one that lacks the licence.
+func TestAgentMediumRefused(t *testing.T) {
+	c := startSilentCloud(t, serveOptions{})
+	for _, n := range c.runRack(lab.Options{Nodes: 2, Machine: lab.Sim, DiskGB: 1, Vendors: "supermicro-x10,supermicro-x11"}).Nodes {
+		id := c.node(n.Name).UUID
+		c.byMedia(id)
+		c.ready(id, "manage")
+		must[any](c, c.admin, "PUT", "baremetal", "/v1/nodes/"+id+"/states/provision", object{"target": "inspect"})
+		c.until(60*time.Second, "the inspection to fail", func() bool { return c.node(id).ProvisionState == "inspect failed" })
+		if why := c.node(id).LastError; !strings.Contains(why, "boot_interface to ipxe") {
+			t.Errorf("%s: %s", n.Name, why)
+		}
+		var valid struct {
+			Boot struct {
+				Result bool
+				Reason string
+			}
+		}
+		if err := c.admin.Do(t.Context(), "GET", "baremetal", "/v1/nodes/"+id+"/validate", nil, &valid); err != nil || valid.Boot.Result || !strings.Contains(valid.Boot.Reason, "virtual media") {
+			t.Errorf("%s: %+v, %v", n.Name, valid, err)
+		}
+	}
+}
+
 // TestAgentMediumAcrossProcesses has the API and the conductor apart: they share a database and no memory.
 func TestAgentMediumAcrossProcesses(t *testing.T) {
 	c := &testCloud{T: t, data: filepath.Join(t.TempDir(), "data")}
