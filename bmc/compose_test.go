@@ -131,13 +131,15 @@ func TestProfilePrefersAProtocol(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, first, second, m := two(t, book.Named("lenovo-sr650v4"))
+	c, first, second, _ := two(t, book.Named("lenovo-sr650v4"))
 	if err := c.SetPower(t.Context(), Reset); err != nil || len(first.calls) > 0 || len(second.calls) != 1 {
 		t.Errorf("%v, %v, %v", first.calls, second.calls, err)
 	}
-	m.Set("path power", "redfish") // what was found out on the device goes before what is said of its kind
-	if err := c.SetPower(t.Context(), PowerOn); err != nil || len(first.calls) != 1 {
-		t.Errorf("%v, %v", first.calls, err)
+	// What was found out on the device goes before what is said of its kind.
+	c, first, second, m := two(t, &profile.Profile{Prefer: map[string]string{"power": "redfish"}})
+	m.Set("path power", "ipmi")
+	if err := c.SetPower(t.Context(), PowerOn); err != nil || len(first.calls) > 0 || len(second.calls) != 1 {
+		t.Errorf("%v, %v, %v", first.calls, second.calls, err)
 	}
 }
 
