@@ -105,7 +105,11 @@ func (d *Driver) giveBack(ctx context.Context, lost string) {
 		return
 	}
 	var doc struct{ UserName text }
-	if _, err := d.fetch(ctx, request{path: lost, once: true}, &doc); err == nil && string(doc.UserName) == d.access.Username {
+	_, err := d.fetch(ctx, request{path: lost, once: true}, &doc)
+	for try := 1; bmc.ClassOf(err) == bmc.Garbled && try < d.pace.Tries; try++ {
+		_, err = d.fetch(ctx, request{path: lost, once: true}, &doc)
+	}
+	if err == nil && string(doc.UserName) == d.access.Username {
 		_, _ = d.fetch(ctx, request{method: http.MethodDelete, path: lost, once: true}, nil)
 	}
 }
