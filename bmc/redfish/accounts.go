@@ -139,7 +139,7 @@ func (d *Driver) SetPassword(ctx context.Context, name, password string) error {
 func (d *Driver) proves(ctx context.Context, name, password string) error {
 	if name == d.access.Username {
 		_ = d.Close(ctx)
-		d.access.Password = password
+		d.access.Password, d.proven = password, false
 		_, _, err := d.accounts(ctx)
 		return err
 	}

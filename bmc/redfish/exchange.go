@@ -51,7 +51,8 @@ func (d *Driver) fetch(ctx context.Context, r request, v any) (wire.Answer, erro
 		if err != nil {
 			return answer, err
 		}
-		mayRelog := !r.open && !r.once && d.token != "" && !relogged
+		mayRelog := !r.open && !r.once && (d.token != "" || (d.basic && d.proven)) && !relogged
+		d.proven = d.proven || (!r.open && answer.Status < http.StatusBadRequest)
 		if answer.Status < http.StatusBadRequest && (!mayRelog || r.method != http.MethodGet || !isPage(answer.Body)) {
 			return answer, d.decode(r, answer, v)
 		}
@@ -60,8 +61,9 @@ func (d *Driver) fetch(ctx context.Context, r request, v any) (wire.Answer, erro
 		case mayRelog && (answer.Status < http.StatusBadRequest || (answer.Status == http.StatusUnauthorized && bmc.ClassOf(err) == bmc.Credentials)):
 			// It was not carried out: the BMC restarted, or dropped the session silently. Supermicro answers 200
 			// with its login page then.
-			d.lost, d.token, d.session, relogged = d.session, "", "", true
-			d.access.Journal.Note("redfish: the BMC had forgotten the session; a new one was opened")
+			// Without a session it refuses a password that it took before: a login tells which of both is true.
+			d.lost, d.token, d.session, d.basic, relogged = d.session, "", "", false, true
+			d.access.Journal.Note("redfish: the BMC had forgotten who we are; we logged in anew")
 			continue
 		case answer.Status == http.StatusUnauthorized && relogged:
 			return answer, bmc.Fail(bmc.Failure{Class: bmc.Broken, Code: "401"}, "%s: the BMC took the password for a new session, and refuses the session", r.words())

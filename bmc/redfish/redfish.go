@@ -33,6 +33,7 @@ type Driver struct {
 	token   string // of the session
 	session string // its path, to end it
 	lost    string // path of a session that the BMC said it had forgotten
+	proven  bool   // the BMC took the password before
 	basic   bool   // no session is to be had: each request carries the password
 }
 
