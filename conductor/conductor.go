@@ -84,7 +84,7 @@ func (c *Conductor) Look(ctx context.Context, id workflow.RunID) error {
 
 // Run works until ctx ends, then lets the turns in hand finish their step for up to grace.
 func (c *Conductor) Run(ctx context.Context, q workflow.Queue, grace time.Duration) error {
-	if err := c.begin(ctx); err != nil {
+	if err := c.signOn(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil // told to stop before it had begun
 		}
@@ -117,8 +117,8 @@ func (c *Conductor) Run(ctx context.Context, q workflow.Queue, grace time.Durati
 	return err
 }
 
-// begin ends the leases of a dead predecessor where there can be no other process, and makes the conductor known.
-func (c *Conductor) begin(ctx context.Context) error {
+// signOn ends the leases of a dead predecessor where there can be no other process, and makes the conductor known.
+func (c *Conductor) signOn(ctx context.Context) error {
 	if c.o.Alone {
 		if err := c.engine.Evict(ctx); err != nil {
 			return err
