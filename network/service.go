@@ -276,6 +276,16 @@ func (s *Service) Place(ctx context.Context, sw, port string, vlan int) error {
 	return d.SetPort(ctx, port, want)
 }
 
+// Linked reports whether something is plugged into a switch port and answers.
+func (s *Service) Linked(ctx context.Context, sw, port string) (bool, error) {
+	d, err := s.Driver(ctx, sw)
+	if err != nil {
+		return false, err
+	}
+	p, err := d.Port(ctx, port)
+	return p.Link, err
+}
+
 // Close ends the sessions with all switches.
 func (s *Service) Close() {
 	s.mu.Lock()

@@ -85,6 +85,9 @@ func tidyBMC(ctx context.Context, j *Job) error {
 	if err != nil || j.imaginary() {
 		return err
 	}
+	if err := j.surveyAgain(ctx, d); err != nil {
+		return err
+	}
 	var drift []string
 	for _, part := range []func(ctx context.Context, j *Job, d *bmc.Composed) ([]string, error){tidyMedia, tidyOverride, tidyLight, tidyUsers, tidyEvents} {
 		words, err := part(ctx, j, d)
@@ -98,6 +101,28 @@ func tidyBMC(ctx context.Context, j *Job) error {
 		return j.tell(ctx, "drift", "put back: "+strings.Join(drift, "; "))
 	}
 	return nil
+}
+
+// surveyAgain finds out anew what the BMC can do when its firmware has changed: what was known of the old one is
+// forgotten with the first look.
+func (j *Job) surveyAgain(ctx context.Context, d *bmc.Composed) error {
+	id, err := d.Identify(ctx)
+	if err != nil {
+		return err
+	}
+	was := j.Node.Identity
+	if was != nil && was.BMCVersion == id.BMCVersion && len(j.Node.Offers()) > 0 {
+		return nil
+	}
+	if _, err := d.Survey(ctx); err != nil {
+		return err
+	}
+	if was != nil && was.BMCVersion != id.BMCVersion {
+		if err := j.tell(ctx, "firmware", fmt.Sprintf("the BMC's firmware is %s, and was %s: what it can do was found out anew", id.BMCVersion, was.BMCVersion)); err != nil {
+			return err
+		}
+	}
+	return j.update(ctx, func(n *Node) { n.Identity = &id }, "identity")
 }
 
 // lacking reports whether a BMC can not do something at all, which is no reason to stop.
@@ -266,6 +291,15 @@ func (j *Job) settleSecureBoot(ctx context.Context, d *bmc.Composed, want bool) 
 			return j.tell(ctx, "drift", "the baseline's secure boot can not be set: "+err.Error())
 		}
 		return err
+	}
+	if want && now.Mode == "SetupMode" {
+		// The tenant took the keys out: without them nothing is checked.
+		if err := d.ResetSecureBootKeys(ctx); err != nil {
+			return err
+		}
+		if err := j.tell(ctx, "drift", "the secure boot keys were gone; the factory's are back"); err != nil {
+			return err
+		}
 	}
 	if now.Enabled == want {
 		return nil

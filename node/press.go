@@ -141,6 +141,45 @@ func (j *Job) tell(ctx context.Context, kind, text string) error {
 	return j.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error { return j.note(ctx, tx, j.Node.ID, kind, text) })
 }
 
+// drawnWhenOn is more than any server draws that is off: standby is 10 to 60 W.
+const drawnWhenOn = 100
+
+// drawn returns the largest power draw that a sensor shows, in watts; 0 when none does.
+func drawn(ctx context.Context, d *bmc.Composed) float64 {
+	all, err := d.Sensors(ctx)
+	if err != nil {
+		return 0
+	}
+	var most float64
+	for _, s := range all {
+		if s.Kind == "power" && s.Value != nil {
+			most = max(most, *s.Value)
+		}
+	}
+	return most
+}
+
+// links tells whether the switch sees the server's NICs. It proves nothing, as NICs that wait to be woken keep their
+// link; but it helps whoever has to decide.
+func (j *Job) links(ctx context.Context) []string {
+	var words []string
+	for _, p := range j.Ports {
+		if p.Switch == "" || p.Port == "" {
+			continue
+		}
+		up, err := j.Network.Linked(ctx, p.Switch, p.Port)
+		switch {
+		case err != nil:
+			words = append(words, "the switch does not tell of "+p.Port)
+		case up:
+			words = append(words, "the link of "+p.Port+" is up")
+		default:
+			words = append(words, "the link of "+p.Port+" is down")
+		}
+	}
+	return words
+}
+
 // stillOn starts a server again that is off while its agent is waited for: its BMC had said that it was on.
 func (j *Job) stillOn(ctx context.Context) error {
 	if j.Run.Attempt == 0 {
@@ -202,6 +241,12 @@ func (j *Job) witnesses(ctx context.Context) (bmc.Power, error) {
 	}
 	if a != nil && a.Wanted && a.SeenAt.After(time.Now().Add(-beatSeconds*time.Second)) {
 		hear("a heartbeat of the agent", bmc.On)
+	}
+	if !j.imaginary() {
+		if watts := drawn(ctx, d); watts >= drawnWhenOn {
+			hear(fmt.Sprintf("a power draw of %.0f W", watts), bmc.On)
+		}
+		words = append(words, j.links(ctx)...)
 	}
 	sure := Told
 	switch {

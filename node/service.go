@@ -24,6 +24,8 @@ import (
 type Network interface {
 	// Place makes a switch port an access port of a VLAN, 0 isolates it, and reads it back.
 	Place(ctx context.Context, sw, port string, vlan int) error
+	// Linked reports whether something is plugged into a switch port and answers.
+	Linked(ctx context.Context, sw, port string) (bool, error)
 	// SystemVLAN returns the VLAN of one of the cloud's own networks: provisioning or cleaning.
 	SystemVLAN(ctx context.Context, name string) (int, error)
 }
@@ -74,7 +76,7 @@ func NewService(o Options) *Service {
 	for _, w := range Works {
 		workflow.Register(o.Engine, w.Run, workflow.Host[*Job](s))
 	}
-	for _, w := range []workflow.Workflow[*Job]{power, deed, restart, restartTheBMC, console} {
+	for _, w := range []workflow.Workflow[*Job]{power, deed, restart, restartTheBMC, console, rotate} {
 		workflow.Register(o.Engine, w, workflow.Host[*Job](s))
 	}
 	return s
@@ -260,7 +262,7 @@ func (s *Service) Ended(ctx context.Context, tx db.Tx, run workflow.Run) error {
 		return s.powerEnded(ctx, tx, n, run)
 	case deed.Name:
 		return s.deedEnded(ctx, tx, n, run)
-	case restartTheBMC.Name, console.Name:
+	case restartTheBMC.Name, console.Name, rotate.Name:
 		return nil
 	}
 	w := moving(n.State)

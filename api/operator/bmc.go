@@ -84,6 +84,15 @@ func (o *operator) restartBMC(w http.ResponseWriter, r *api.Request) error {
 	return nil
 }
 
+// rotate has the BMC's password changed to a random one, and answers when it works.
+func (o *operator) rotate(w http.ResponseWriter, r *api.Request) error {
+	n, err := o.nodes.Get(r.Context(), r.PathValue("node"))
+	if err != nil {
+		return err
+	}
+	return api.Gone(w, o.nodes.RotatePassword(r.Context(), n.ID))
+}
+
 // trust has the next certificate of the BMC pinned.
 func (o *operator) trust(w http.ResponseWriter, r *api.Request) error {
 	n, err := o.nodes.Get(r.Context(), r.PathValue("node"))

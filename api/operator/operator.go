@@ -37,6 +37,7 @@ func Dialect(n *node.Service, nw *network.Service, s *server.Service) api.Dialec
 		{"POST", "/v1/nodes/{node}/bmc", api.Operators, o.deed},
 		{"GET", "/v1/nodes/{node}/bmc/{kind}", api.OperatorsRead, o.learn},
 		{"POST", "/v1/nodes/{node}/bmc-restart", api.Operators, o.restartBMC},
+		{"POST", "/v1/nodes/{node}/bmc-password", api.Operators, o.rotate},
 		{"POST", "/v1/nodes/{node}/bmc-trust", api.Operators, o.trust},
 		{"GET", "/v1/nodes/{node}/trace", api.OperatorsRead, o.trace},
 		{"GET", "/v1/baselines", api.OperatorsRead, o.baselines},

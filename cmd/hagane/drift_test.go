@@ -143,6 +143,15 @@ func TestBaseline(t *testing.T) {
 	if b, err := d.SecureBoot(t.Context()); err != nil || !b.Enabled {
 		t.Errorf("secure boot: %+v, %v", b, err)
 	}
+	if err := c.admin.Do(t.Context(), "POST", "operator", "/v1/nodes/"+id+"/bmc-password", nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.lab(n).Power(t.Context()); bmc.ClassOf(err) != bmc.Credentials {
+		t.Errorf("with the old password: %v", err)
+	}
+	if err := c.admin.Do(t.Context(), "PUT", "baremetal", "/v1/nodes/"+id+"/management/boot_device", object{"boot_device": "pxe"}, nil); err != nil {
+		t.Errorf("with the new password: %v", err)
+	}
 	if told := c.history(id, "firmware"); !strings.Contains(told, "to 9.9") {
 		t.Errorf("the history tells %q", told)
 	}

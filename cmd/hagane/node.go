@@ -26,7 +26,7 @@ func nodeCommand() *cobra.Command {
 		}
 		return client.Connect(ctx, a)
 	}
-	c.AddCommand(traceCommand(connect), trustCommand(connect))
+	c.AddCommand(traceCommand(connect), trustCommand(connect), rotateCommand(connect))
 	return c
 }
 
@@ -79,6 +79,17 @@ func printTrace(w io.Writer, all []record.Exchange, bodies bool) {
 			}
 		}
 	}
+}
+
+func rotateCommand(connect func(context.Context) (*client.Cloud, error)) *cobra.Command {
+	return &cobra.Command{Use: "rotate-password NODE", Short: "give the BMC's user a new random password, which only the cloud knows", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cl, err := connect(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return cl.Do(cmd.Context(), http.MethodPost, "operator", "/v1/nodes/"+args[0]+"/bmc-password", nil, nil)
+		}}
 }
 
 func trustCommand(connect func(context.Context) (*client.Cloud, error)) *cobra.Command {
