@@ -62,7 +62,10 @@ func (d *Driver) fetch(ctx context.Context, r request, v any) (wire.Answer, erro
 			// It was not carried out: the BMC restarted, or dropped the session silently. Supermicro answers 200
 			// with its login page then.
 			// Without a session it refuses a password that it took before: a login tells which of both is true.
-			d.lost, d.token, d.session, d.basic, relogged = d.session, "", "", false, true
+			if d.session != "" {
+				d.lost = append(d.lost, d.session)
+			}
+			d.token, d.session, d.basic, relogged = "", "", false, true
 			d.access.Journal.Note("redfish: the BMC had forgotten who we are; we logged in anew")
 			continue
 		case answer.Status == http.StatusUnauthorized && relogged:

@@ -30,11 +30,11 @@ type Driver struct {
 	manager string       // path of the BMC's Manager; "" until found
 	profile *profile.Profile
 
-	token   string // of the session
-	session string // its path, to end it
-	lost    string // path of a session that the BMC said it had forgotten
-	proven  bool   // the BMC took the password before
-	basic   bool   // no session is to be had: each request carries the password
+	token   string   // of the session
+	session string   // its path, to end it
+	lost    []string // paths of sessions that the BMC said it had forgotten
+	proven  bool     // the BMC took the password before
+	basic   bool     // no session is to be had: each request carries the password
 }
 
 // Opener returns a bmc.Opener of drivers that find their BMC's profile in a book; the nil book knows none.
@@ -92,28 +92,35 @@ func (d *Driver) login(ctx context.Context) error {
 		return nil
 	}
 	err := d.enter(ctx)
-	if lost := d.lost; err == nil && lost != "" {
-		d.lost = ""
-		d.giveBack(ctx, lost)
+	if err == nil {
+		d.giveBack(ctx)
 	}
 	return err
 }
 
-// giveBack ends a session that the BMC said it had forgotten: most often it is gone, but a false 401 would cost a
-// place for good. A BMC that restarted numbers from the beginning: the path may be the new session's, or another user's.
-func (d *Driver) giveBack(ctx context.Context, lost string) {
-	if link(lost).key() == link(d.session).key() {
-		return
-	}
-	var doc struct{ UserName text }
-	_, err := d.fetch(ctx, request{path: lost, once: true}, &doc)
-	for try := 1; bmc.ClassOf(err) == bmc.Garbled && try < d.pace.Tries; try++ {
-		_, err = d.fetch(ctx, request{path: lost, once: true}, &doc)
-	}
-	if err == nil && string(doc.UserName) == d.access.Username {
-		_, _ = d.fetch(ctx, request{method: http.MethodDelete, path: lost, once: true}, nil)
+// giveBack ends the sessions that the BMC said it had forgotten: most often they are gone, but a false 401 would cost a
+// place for good. A BMC that restarted numbers from the beginning: the path may be the new session's, or another
+// user's. What can not be found out now is tried again with the next login, and at the end.
+func (d *Driver) giveBack(ctx context.Context) {
+	lost := d.lost
+	d.lost = nil
+	for _, path := range lost {
+		if link(path).key() == link(d.session).key() {
+			continue
+		}
+		var doc struct{ UserName text }
+		_, err := d.fetch(ctx, request{path: path, once: true}, &doc)
+		if err == nil && string(doc.UserName) == d.access.Username {
+			_, err = d.fetch(ctx, request{method: http.MethodDelete, path: path, once: true}, nil)
+		}
+		if err != nil && !absent(err) && len(d.lost) < mostLost {
+			d.lost = append(d.lost, path)
+		}
 	}
 }
+
+// mostLost bounds the sessions that are remembered to be given back.
+const mostLost = 4
 
 // enter opens a session, at the place that the root names or one of the two that BMCs use. Without a free
 // one the requests carry the password.
@@ -164,13 +171,18 @@ func (d *Driver) enter(ctx context.Context) error {
 
 // Close ends the session at the BMC: it has few.
 func (d *Driver) Close(ctx context.Context) error {
+	if len(d.lost) > 0 && (d.token != "" || d.basic) {
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
+		defer cancel()
+		d.giveBack(end)
+	}
 	if d.token != "" && d.session != "" {
 		// Whatever ended the caller's work must not keep the session open.
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
 		defer cancel()
 		_, _ = d.fetch(end, request{method: http.MethodDelete, path: d.session, once: true}, nil) // it ends by itself after a while
 	}
-	d.token, d.session, d.basic = "", "", false
+	d.token, d.session, d.basic, d.lost = "", "", false, nil
 	d.wire.Close()
 	return nil
 }
