@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -35,6 +36,9 @@ func TestConformance(t *testing.T) {
 	}
 }
 
+// embedded reads the profiles once for all tests.
+var embedded = sync.OnceValues(profile.Embedded)
+
 // quick is a pace for BMCs that are next door.
 var quick = bmc.Pace{Tries: 3, Least: time.Millisecond, Most: 5 * time.Millisecond, Again: 40, Every: 50 * time.Millisecond, Settle: 3 * time.Second, Look: 10 * time.Millisecond}
 
@@ -54,7 +58,7 @@ func simulated(t *testing.T, kind bmcsimredfish.Personality) bmctest.Target {
 	}
 	c.Port = uint16(n)
 	t.Cleanup(func() { stop() })
-	book, err := profile.Embedded()
+	book, err := embedded()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,9 @@ const (
 	maxFact = "tls max" // "1.2" where TLS 1.3 fails
 )
 
+// ticketsKept is how many tickets of one BMC are kept; the latest is used.
+const ticketsKept = 2
+
 // PinOf returns the certificate that a device was pinned to, "" when none is.
 func PinOf(m *bmc.Memory) string { return m.Get(pinFact) }
 
@@ -49,8 +52,11 @@ func (c *Client) newTransport() (*http.Transport, error) {
 func (c *Client) tls() (*tls.Config, error) {
 	a := c.access
 	conf := &tls.Config{InsecureSkipVerify: a.Insecure, MinVersion: tls.VersionTLS12,
-		// BMCs' small TLS stacks know none of the newer key exchanges, whose hello no longer fits one packet.
-		CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384}}
+		// The curves that every BMC's small TLS stack knows; the newer exchanges' hello no longer fits one packet.
+		CurvePreferences: []tls.CurveID{tls.CurveP256, tls.CurveP384, tls.CurveP521}}
+	// A connection for each request is dear: a BMC's processor takes a second for a whole handshake. With a ticket
+	// of the one before it is short, and the certificate is the one that was looked at then.
+	conf.ClientSessionCache = tls.NewLRUClientSessionCache(ticketsKept)
 	if a.Profile.MaxTLS() == "1.2" || a.Memory.Get(maxFact) == "1.2" || c.lowered {
 		conf.MaxVersion = tls.VersionTLS12
 	}
