@@ -78,6 +78,8 @@ func (c *standIn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if !ok {
 			status = http.StatusNotFound
 		}
+	case strings.HasPrefix(what, "POST /operator/v1/nodes/uuid-of-") && strings.HasSuffix(what, "/bmc-trust"):
+		status = http.StatusNoContent
 	case strings.HasPrefix(what, "PATCH /baremetal/v1/nodes/uuid-of-"):
 		c.patched++
 		status = http.StatusOK
