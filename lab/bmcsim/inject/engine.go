@@ -238,6 +238,7 @@ func (e *Engine) After(d time.Duration, f func()) {
 		defer e.running.Done()
 		e.mu.Lock()
 		delete(e.timers, t) // t is set: After holds the lock until then
+		e.lies++            // what it showed until now is no longer so, and nobody asked for that
 		e.mu.Unlock()
 		f()
 	})
