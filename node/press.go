@@ -141,10 +141,8 @@ func (j *Job) tell(ctx context.Context, kind, text string) error {
 	return j.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error { return j.note(ctx, tx, j.Node.ID, kind, text) })
 }
 
-// drawnWhenOn is more than any server draws that is off: standby is 10 to 60 W.
-const drawnWhenOn = 100
-
-// drawn returns the largest power draw that a sensor shows, in watts; 0 when none does.
+// drawn returns the largest power draw that a sensor shows, in watts; 0 when none does. It votes for nothing: some
+// BMCs show the last reading of a server that is off.
 func drawn(ctx context.Context, d *bmc.Composed) float64 {
 	all, err := d.Sensors(ctx)
 	if err != nil {
@@ -243,8 +241,8 @@ func (j *Job) witnesses(ctx context.Context) (bmc.Power, error) {
 		hear("a heartbeat of the agent", bmc.On)
 	}
 	if !j.imaginary() {
-		if watts := drawn(ctx, d); watts >= drawnWhenOn {
-			hear(fmt.Sprintf("a power draw of %.0f W", watts), bmc.On)
+		if watts := drawn(ctx, d); watts > 0 {
+			words = append(words, fmt.Sprintf("the power draw is %.0f W", watts))
 		}
 		words = append(words, j.links(ctx)...)
 	}
