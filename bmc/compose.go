@@ -238,11 +238,6 @@ func (c *Composed) AllSensors(ctx context.Context) []Reading {
 	return out
 }
 
-// Witnesser asks several sources for the power state.
-type Witnesser interface {
-	Witness(ctx context.Context) []Sighting
-}
-
 // PathOffer is an offer of one path.
 type PathOffer struct {
 	Path string `json:"path"`
@@ -281,11 +276,6 @@ func (c *Composed) Survey(ctx context.Context) ([]PathOffer, error) {
 		return nil, worst(failed)
 	}
 	return out, nil
-}
-
-// Surveyor finds out what a BMC can do over all its protocols.
-type Surveyor interface {
-	Survey(ctx context.Context) ([]PathOffer, error)
 }
 
 // Close ends all sessions.

@@ -2,12 +2,10 @@ package node
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"github.com/hagane-cloud/hagane/bmc"
 	"github.com/hagane-cloud/hagane/db"
-	"github.com/hagane-cloud/hagane/fault"
 	"github.com/hagane-cloud/hagane/secret"
 	"github.com/hagane-cloud/hagane/workflow"
 )
@@ -32,9 +30,9 @@ var console = workflow.Workflow[*Job]{Name: "console/1", Steps: []workflow.Step[
 func consolePlace(id ID) string { return "node/" + string(id) + "/console" }
 
 func makeConsoleUser(ctx context.Context, j *Job) error {
-	var sealed []byte
-	if err := json.Unmarshal(j.Run.Input, &sealed); err != nil {
-		return workflow.GiveUp(fault.E(fault.Internal, "reading the console password", err))
+	sealed, err := input[[]byte](j)
+	if err != nil {
+		return err
 	}
 	password, err := j.Box.Open(consolePlace(j.Node.ID), sealed)
 	if err != nil {

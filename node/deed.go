@@ -122,9 +122,9 @@ var deed = workflow.Workflow[*Job]{Name: "bmc/1", Steps: []workflow.Step[*Job]{
 }}
 
 func doDeed(ctx context.Context, j *Job) error {
-	var w Deed
-	if err := json.Unmarshal(j.Run.Input, &w); err != nil {
-		return workflow.GiveUp(fault.E(fault.Internal, "reading what is to be done", err))
+	w, err := input[Deed](j)
+	if err != nil {
+		return err
 	}
 	how := deeds[w.Do]
 	d, err := j.BMC(ctx)

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -80,4 +81,13 @@ func (j *Job) place(ctx context.Context, vlan func(p *Port) int) error {
 		}
 	}
 	return nil
+}
+
+// input reads what the job's run was started with.
+func input[T any](j *Job) (T, error) {
+	var v T
+	if err := json.Unmarshal(j.Run.Input, &v); err != nil {
+		return v, workflow.GiveUp(fault.E(fault.Internal, "reading what "+title(j.Run.Workflow)+" was started with", err))
+	}
+	return v, nil
 }

@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -84,9 +83,9 @@ const softFor = 10 * time.Minute
 
 // changePower carries out what SetPower asked for.
 func changePower(ctx context.Context, j *Job) error {
-	var a bmc.Action
-	if err := json.Unmarshal(j.Run.Input, &a); err != nil {
-		return workflow.GiveUp(fault.E(fault.Internal, "reading the power action", err))
+	a, err := input[bmc.Action](j)
+	if err != nil {
+		return err
 	}
 	switch a {
 	case bmc.PowerOn:

@@ -24,16 +24,8 @@ var restart = workflow.Workflow[*Job]{Name: "restart/1", Steps: []workflow.Step[
 	{Name: "start the server", Do: startAgain, Within: 15 * time.Minute},
 }}
 
-func (j *Job) restartInput() (Restart, error) {
-	var r Restart
-	if err := json.Unmarshal(j.Run.Input, &r); err != nil {
-		return r, workflow.GiveUp(fault.E(fault.Internal, "reading how to restart", err))
-	}
-	return r, nil
-}
-
 func stopForRestart(ctx context.Context, j *Job) error {
-	r, err := j.restartInput()
+	r, err := input[Restart](j)
 	if err != nil {
 		return err
 	}
@@ -44,7 +36,7 @@ func stopForRestart(ctx context.Context, j *Job) error {
 }
 
 func bootForRestart(ctx context.Context, j *Job) error {
-	r, err := j.restartInput()
+	r, err := input[Restart](j)
 	if err != nil || r.Boot == nil {
 		return err
 	}
@@ -87,9 +79,9 @@ var restartTheBMC = workflow.Workflow[*Job]{Name: "restart-bmc/1", Steps: []work
 }}
 
 func askBMCToRestart(ctx context.Context, j *Job) error {
-	var k bmc.RestartKind
-	if err := json.Unmarshal(j.Run.Input, &k); err != nil {
-		return workflow.GiveUp(fault.E(fault.Internal, "reading how to restart the BMC", err))
+	k, err := input[bmc.RestartKind](j)
+	if err != nil {
+		return err
 	}
 	d, err := j.BMC(ctx)
 	if err != nil {

@@ -2,12 +2,10 @@ package node
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"github.com/hagane-cloud/hagane/bmc"
 	"github.com/hagane-cloud/hagane/db"
-	"github.com/hagane-cloud/hagane/fault"
 	"github.com/hagane-cloud/hagane/secret"
 	"github.com/hagane-cloud/hagane/workflow"
 )
@@ -19,9 +17,9 @@ var rotate = workflow.Workflow[*Job]{Name: "rotate-password/1", Steps: []workflo
 }}
 
 func changePassword(ctx context.Context, j *Job) error {
-	var sealed []byte
-	if err := json.Unmarshal(j.Run.Input, &sealed); err != nil {
-		return workflow.GiveUp(fault.E(fault.Internal, "reading the new password", err))
+	sealed, err := input[[]byte](j)
+	if err != nil {
+		return err
 	}
 	fresh, err := j.Box.Open(place(j.Node.ID), sealed)
 	if err != nil {

@@ -87,16 +87,7 @@ func (d *driver) space(ctx context.Context) error {
 	return nil
 }
 
-func wait(ctx context.Context, long time.Duration) error {
-	t := time.NewTimer(long)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return bmc.Fail(bmc.Failure{Class: bmc.Unreachable, Err: ctx.Err()}, "waiting for the BMC")
-	}
-}
+func wait(ctx context.Context, long time.Duration) error { return bmc.Await(ctx, "the BMC", long) }
 
 // command is an IPMI command that is sent as bytes.
 type command struct {
@@ -141,17 +132,5 @@ func (d *driver) take(cmd command, data, out []byte, began time.Time, err error)
 
 // settle looks until ok, as changes take moments to show, and reports class Untrue when they never do.
 func (d *driver) settle(ctx context.Context, what string, ok func() (bool, error)) error {
-	deadline := time.Now().Add(d.pace.Settle)
-	for {
-		done, err := ok()
-		if done || err != nil {
-			return err
-		}
-		if time.Now().After(deadline) {
-			return bmc.Fail(bmc.Failure{Class: bmc.Untrue}, "the BMC accepted it, but reading back does not show %s after %s", what, d.pace.Settle)
-		}
-		if err := wait(ctx, d.pace.Look); err != nil {
-			return err
-		}
-	}
+	return d.pace.Settled(ctx, "the BMC", what, ok)
 }

@@ -78,7 +78,7 @@ func (d *Driver) fetch(ctx context.Context, r request, v any) (wire.Answer, erro
 		}
 		try++
 		d.access.Journal.Note("redfish: %s: refused for now (%s); asked again", r.words(), codeOf(err))
-		if !wait(ctx, d.pace.Every) {
+		if !bmc.Wait(ctx, d.pace.Every) {
 			return answer, err
 		}
 	}
@@ -214,18 +214,6 @@ func walk[T any](ctx context.Context, d *Driver, path link, lenient bool, fn fun
 // absent reports whether a resource does not exist on the device.
 func absent(err error) bool { return bmc.ClassOf(err) == bmc.Unsupported }
 
-// wait waits; it reports false when ctx ended first.
-func wait(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
 // settles looks until ok or an error, at most as long as the pace gives a change to show. It returns the last error.
 func (d *Driver) settles(ctx context.Context, ok func() (bool, error)) (bool, error) {
 	for deadline := time.Now().Add(d.pace.Settle); ; {
@@ -233,7 +221,7 @@ func (d *Driver) settles(ctx context.Context, ok func() (bool, error)) (bool, er
 		if good || (err != nil && !bmc.Passing(err)) {
 			return good, err
 		}
-		if time.Now().After(deadline) || !wait(ctx, d.pace.Look) {
+		if time.Now().After(deadline) || !bmc.Wait(ctx, d.pace.Look) {
 			return false, err
 		}
 	}

@@ -176,7 +176,7 @@ func (d *Driver) offOn(ctx context.Context, s system, pause time.Duration) error
 	if !off {
 		return untrue("power off, the first half of a restart:", bmc.Off, bmc.On)
 	}
-	if !wait(ctx, pause) {
+	if !bmc.Wait(ctx, pause) {
 		return bmc.Fail(bmc.Failure{Class: bmc.Uncertain, Err: ctx.Err()}, "the restart was broken off while the server was off")
 	}
 	return d.already(ctx, bmc.PowerOn, d.press(ctx, s, string(bmc.PowerOn), resets[bmc.PowerOn]))

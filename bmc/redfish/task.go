@@ -115,7 +115,7 @@ func (d *Driver) finish(ctx context.Context, answer wire.Answer) error {
 		case t.Done:
 			return nil
 		}
-		if time.Now().After(deadline) || !wait(ctx, d.pace.Look) {
+		if time.Now().After(deadline) || !bmc.Wait(ctx, d.pace.Look) {
 			return bmc.Fail(bmc.Failure{Class: bmc.Uncertain, Code: "task"}, "the BMC's task %s does not end", at)
 		}
 	}

@@ -47,7 +47,7 @@ func (c *Client) Exchange(ctx context.Context, r Raw) ([]byte, error) {
 		if ctx.Err() == nil && bmc.ClassOf(err) != bmc.Certificate {
 			c.access.Breaker.Report(err)
 		}
-		if try >= c.pace.Tries || !broke(err) || (!r.Read && sent) || !pause(ctx, c.pace.Least+rand.N(c.pace.Most-c.pace.Least+1)) {
+		if try >= c.pace.Tries || !broke(err) || (!r.Read && sent) || !bmc.Wait(ctx, c.pace.Least+rand.N(c.pace.Most-c.pace.Least+1)) {
 			return nil, err
 		}
 	}

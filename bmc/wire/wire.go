@@ -133,7 +133,7 @@ func (c *Client) Do(ctx context.Context, r Request) (Answer, error) {
 			return Answer{}, err
 		}
 		c.access.Journal.Note("%s: a connection broke; the request was sent again", c.protocol)
-		if !pause(ctx, c.pace.Least+rand.N(c.pace.Most-c.pace.Least+1)) {
+		if !bmc.Wait(ctx, c.pace.Least+rand.N(c.pace.Most-c.pace.Least+1)) {
 			return Answer{}, err
 		}
 	}
@@ -251,16 +251,4 @@ type watched struct {
 func (w *watched) Read(p []byte) (int, error) {
 	w.touched.Store(true)
 	return w.Reader.Read(p)
-}
-
-// pause waits; it reports false when ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -47,28 +47,7 @@ func (d *driver) Close(context.Context) error {
 
 // settle looks until ok, as changes take moments to show, and reports class Untrue when they never do.
 func (d *driver) settle(ctx context.Context, what string, ok func() (bool, error)) error {
-	deadline := time.Now().Add(d.pace.Settle)
-	for {
-		done, err := ok()
-		if done || err != nil {
-			return err
-		}
-		if time.Now().After(deadline) {
-			return bmc.Fail(bmc.Failure{Class: bmc.Untrue}, "the iDRAC accepted it, but reading back does not show %s after %s", what, d.pace.Settle)
-		}
-		if err := wait(ctx, d.pace.Look); err != nil {
-			return err
-		}
-	}
+	return d.pace.Settled(ctx, "the iDRAC", what, ok)
 }
 
-func wait(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return bmc.Fail(bmc.Failure{Class: bmc.Unreachable, Err: ctx.Err()}, "waiting for the iDRAC")
-	}
-}
+func wait(ctx context.Context, d time.Duration) error { return bmc.Await(ctx, "the iDRAC", d) }
