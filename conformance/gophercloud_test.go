@@ -1,0 +1,123 @@
+package conformance
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gophercloud/gophercloud/v2"
+)
+
+// acceptance is where gophercloud keeps the tests that it runs against a real OpenStack.
+const acceptance = "github.com/gophercloud/gophercloud/v2/internal/acceptance/openstack/"
+
+// TestGophercloud runs gophercloud's own acceptance tests and compares what comes of each with the lists in the folder
+// gophercloud, a file a suite. A test that is on no list, or that comes out otherwise than its list says, is an error.
+func TestGophercloud(t *testing.T) {
+	t.Logf("gophercloud %s", gophercloud.DefaultUserAgent)
+	lists, err := filepath.Glob("gophercloud/*.txt")
+	if err != nil || len(lists) == 0 {
+		t.Fatalf("no lists of tests: %v", err)
+	}
+	c := start(t)
+	c.enrol(2)
+	env := c.gophercloudEnv()
+	for _, path := range lists {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) { readSuite(t, path).run(t, env) })
+	}
+}
+
+// suite is a list of a package's tests: a line "package PATH", then "OUTCOME TestName: why". The outcomes are pass;
+// fail; skip, for tests that skip themselves; and out, for tests that are not run. All but pass need a reason.
+type suite struct {
+	pkg      string
+	outcomes map[string]string
+}
+
+var suiteLine = regexp.MustCompile(`^(pass|fail|skip|out) (Test\w+)(: \S.*)?$`)
+
+func readSuite(t *testing.T, path string) suite {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := suite{outcomes: map[string]string{}}
+	for line := range strings.Lines(string(raw)) {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		if pkg, ok := strings.CutPrefix(line, "package "); ok {
+			s.pkg = pkg
+			continue
+		}
+		m := suiteLine.FindStringSubmatch(line)
+		if m == nil || (m[1] != "pass") != (m[3] != "") || s.outcomes[m[2]] != "" {
+			t.Fatalf("%s: bad line, missing reason or double test: %s", path, line)
+		}
+		s.outcomes[m[2]] = m[1]
+	}
+	return s
+}
+
+var outcomeLine = regexp.MustCompile(`(?m)^--- (PASS|FAIL|SKIP): (Test\w+)`)
+
+func (s suite) run(t *testing.T, env []string) {
+	bin := filepath.Join(t.TempDir(), "acceptance")
+	if out, err := exec.CommandContext(t.Context(), "go", "test", "-c", "-tags", "acceptance", "-o", bin, strings.TrimSuffix(acceptance+s.pkg, "/.")).CombinedOutput(); err != nil {
+		t.Fatalf("building %s: %v\n%s", s.pkg, err, out)
+	}
+	listed, err := exec.CommandContext(t.Context(), bin, "-test.list", ".").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := strings.Fields(string(listed))
+	var names []string
+	for _, name := range all {
+		switch s.outcomes[name] {
+		case "":
+			t.Errorf("%s is not on the list of %s", name, s.pkg)
+		case "out":
+		default:
+			names = append(names, name)
+		}
+	}
+	for name := range s.outcomes {
+		if !slices.Contains(all, name) {
+			t.Errorf("%s has no test %s", s.pkg, name)
+		}
+	}
+	cmd := exec.CommandContext(t.Context(), bin, "-test.v", "-test.parallel", "1", "-test.timeout", "5m", "-test.run", fmt.Sprintf("^(%s)$", strings.Join(names, "|")))
+	cmd.Env, cmd.Dir = append(os.Environ(), env...), t.TempDir()
+	out, _ := cmd.CombinedOutput() // it fails when a test does, which the lines say
+	got := map[string]string{}
+	for _, m := range outcomeLine.FindAllStringSubmatch(string(out), -1) {
+		got[m[2]] = strings.ToLower(m[1])
+	}
+	count := map[string]int{}
+	for _, name := range names {
+		count[got[name]]++
+		if got[name] != s.outcomes[name] {
+			t.Errorf("%s: %q, and the list says %s", name, got[name], s.outcomes[name])
+		}
+	}
+	t.Logf("%s: %d pass, %d fail, %d skip, %d out of %d", s.pkg, count["pass"], count["fail"], count["skip"], len(all)-len(names), len(all))
+	if t.Failed() {
+		t.Logf("%s", out)
+	}
+}
+
+// gophercloudEnv is how its tests reach the cloud as administrator, and the things that they want to be there.
+func (c *cloud) gophercloudEnv() []string {
+	c.Helper()
+	return []string{
+		"OS_AUTH_URL=" + c.rc["OS_AUTH_URL"], "OS_USERNAME=" + c.rc["OS_USERNAME"], "OS_PASSWORD=" + c.rc["OS_PASSWORD"], "OS_DOMAIN_NAME=Default",
+		"OS_PROJECT_NAME=" + c.rc["OS_PROJECT_NAME"], "OS_REGION_NAME=" + c.rc["OS_REGION_NAME"], "OS_BRANCH=master", "OS_CLIENT_CONFIG_FILE=", "OS_CLOUD=",
+		"OS_IMAGE_ID=unset", "OS_FLAVOR_ID=unset", "OS_FLAVOR_ID_RESIZE=unset too", "OS_POOL_NAME=unset", "OS_EXTGW_ID=unset",
+	}
+}
