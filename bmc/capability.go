@@ -3,6 +3,8 @@ package bmc
 import (
 	"context"
 	"io"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -13,6 +15,7 @@ type Capability string
 const (
 	CanPower      Capability = "power"
 	CanBoot       Capability = "boot device"
+	CanOrder      Capability = "boot order"
 	CanBootMode   Capability = "boot mode"
 	CanMedia      Capability = "virtual media"
 	CanSettings   Capability = "BIOS settings"
@@ -25,13 +28,14 @@ const (
 	CanInterrupt  Capability = "NMI"
 	CanConsole    Capability = "console"
 	CanAccounts   Capability = "accounts"
+	CanSessions   Capability = "sessions"
 	CanRestart    Capability = "BMC reset"
 	CanNICs       Capability = "NIC inventory"
 )
 
 // Capabilities lists all capabilities in that order.
-var Capabilities = []Capability{CanPower, CanBoot, CanBootMode, CanMedia, CanSettings, CanSecureBoot, CanFirmware, CanSensors, CanHealth,
-	CanEvents, CanLight, CanInterrupt, CanConsole, CanAccounts, CanRestart, CanNICs}
+var Capabilities = []Capability{CanPower, CanBoot, CanOrder, CanBootMode, CanMedia, CanSettings, CanSecureBoot, CanFirmware, CanSensors, CanHealth,
+	CanEvents, CanLight, CanInterrupt, CanConsole, CanAccounts, CanSessions, CanRestart, CanNICs}
 
 // Offer says whether a BMC has a capability, and how that was found.
 type Offer struct {
@@ -62,6 +66,36 @@ type ModeControl interface {
 	BootMode(ctx context.Context) (Mode, error)
 	// SetBootMode sets the mode of later boots. On some servers it takes a boot to come into force.
 	SetBootMode(ctx context.Context, m Mode) error
+}
+
+// OrderControl reads and changes the order in which the firmware tries its boot options when there is no override.
+type OrderControl interface {
+	// BootOrder reads the options as the BMC names them, first the one that is tried first; of the mode of the next boot
+	// where each mode has an order.
+	BootOrder(ctx context.Context) ([]string, error)
+	// SetBootOrder changes the order, as Ordered understands it, and returns when reading back shows it in force or pending.
+	SetBootOrder(ctx context.Context, order []string) error
+}
+
+// Ordered returns the options that there are now in the order that is wanted: those which the list lacks stay behind it,
+// and those that are gone are left out, because BMCs take whole lists of what there is only. A list without any option
+// that there is, such as one in another protocol's names, is Refused.
+func Ordered(now, want []string) ([]string, error) {
+	var out []string
+	for _, o := range want {
+		if slices.Contains(now, o) && !slices.Contains(out, o) {
+			out = append(out, o)
+		}
+	}
+	if len(out) == 0 {
+		return nil, Fail(Failure{Class: Refused}, "none of %s is a boot option of the server; there are %s", strings.Join(want, ", "), strings.Join(now, ", "))
+	}
+	for _, o := range now {
+		if !slices.Contains(out, o) {
+			out = append(out, o)
+		}
+	}
+	return out, nil
 }
 
 // Medium is a kind of virtual medium.
@@ -237,6 +271,20 @@ type AccountControl interface {
 	SetPassword(ctx context.Context, name, password string) error
 	// RemoveAccount removes a user, or empties its slot. No such user is no error.
 	RemoveAccount(ctx context.Context, name string) error
+}
+
+// Session is a login at a BMC.
+type Session struct {
+	ID   string `json:"id"` // as the BMC names it
+	User string `json:"user"`
+}
+
+// SessionControl looks after the logins at a BMC.
+type SessionControl interface {
+	// Sessions lists the open sessions but for the driver's own.
+	Sessions(ctx context.Context) ([]Session, error)
+	// EndSession ends one. No such session is no error.
+	EndSession(ctx context.Context, id string) error
 }
 
 // RestartKind is how a BMC is restarted.

@@ -194,6 +194,9 @@ func (c *Composed) Identify(ctx context.Context) (Identity, error) {
 	return id, err
 }
 
+// Profile returns what is known about BMCs of this kind; nil when nothing is.
+func (c *Composed) Profile() *profile.Profile { return c.book.Named(c.known.Get(profileFact)) }
+
 // Sighting is what one witness says of a server's power.
 type Sighting struct {
 	Witness string // redfish, ipmi, …

@@ -50,6 +50,16 @@ func (c *Composed) SetBootMode(ctx context.Context, m Mode) error {
 	return do(ctx, c, CanBootMode, setting, func(d ModeControl) error { return d.SetBootMode(ctx, m) })
 }
 
+// BootOrder reads the firmware's boot order.
+func (c *Composed) BootOrder(ctx context.Context) ([]string, error) {
+	return by(ctx, c, CanOrder, reading, func(d OrderControl) ([]string, error) { return d.BootOrder(ctx) })
+}
+
+// SetBootOrder changes the firmware's boot order. Another protocol names the options otherwise: it is not tried.
+func (c *Composed) SetBootOrder(ctx context.Context, order []string) error {
+	return do(ctx, c, CanOrder, pulsing, func(d OrderControl) error { return d.SetBootOrder(ctx, order) })
+}
+
 // Media reads the virtual drives.
 func (c *Composed) Media(ctx context.Context) ([]Slot, error) {
 	return by(ctx, c, CanMedia, reading, func(d MediaControl) ([]Slot, error) { return d.Media(ctx) })
@@ -168,6 +178,16 @@ func (c *Composed) SetPassword(ctx context.Context, name, password string) error
 // RemoveAccount removes a user.
 func (c *Composed) RemoveAccount(ctx context.Context, name string) error {
 	return do(ctx, c, CanAccounts, setting, func(d AccountControl) error { return d.RemoveAccount(ctx, name) })
+}
+
+// Sessions lists the sessions of others.
+func (c *Composed) Sessions(ctx context.Context) ([]Session, error) {
+	return by(ctx, c, CanSessions, reading, func(d SessionControl) ([]Session, error) { return d.Sessions(ctx) })
+}
+
+// EndSession ends a session.
+func (c *Composed) EndSession(ctx context.Context, id string) error {
+	return do(ctx, c, CanSessions, pulsing, func(d SessionControl) error { return d.EndSession(ctx, id) })
 }
 
 // RestartBMC restarts the BMC itself.

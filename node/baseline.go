@@ -76,132 +76,8 @@ func (j *Job) baseline(ctx context.Context) (Baseline, error) {
 const (
 	firstSettings = "settings at first"
 	firstUsers    = "users at first"
+	firstOrder    = "boot order at first"
 )
-
-// tidyBMC takes back what a tenant may have left at the BMC: media, boot override, pending settings, users, the
-// lit LED. The event log is saved and cleared. What the BMC can not do is passed over.
-func tidyBMC(ctx context.Context, j *Job) error {
-	d, err := j.BMC(ctx)
-	if err != nil || j.imaginary() {
-		return err
-	}
-	if err := j.surveyAgain(ctx, d); err != nil {
-		return err
-	}
-	var drift []string
-	for _, part := range []func(ctx context.Context, j *Job, d *bmc.Composed) ([]string, error){tidyMedia, tidyOverride, tidyLight, tidyUsers, tidyEvents} {
-		words, err := part(ctx, j, d)
-		if err != nil && !lacking(err) {
-			j.keepTrace(ctx, err)
-			return err
-		}
-		drift = append(drift, words...)
-	}
-	if len(drift) > 0 {
-		return j.tell(ctx, "drift", "put back: "+strings.Join(drift, "; "))
-	}
-	return nil
-}
-
-// surveyAgain finds out anew what the BMC can do when its firmware has changed: what was known of the old one is
-// forgotten with the first look.
-func (j *Job) surveyAgain(ctx context.Context, d *bmc.Composed) error {
-	id, err := d.Identify(ctx)
-	if err != nil {
-		return err
-	}
-	was := j.Node.Identity
-	if was != nil && was.BMCVersion == id.BMCVersion && len(j.Node.Offers()) > 0 {
-		return nil
-	}
-	if _, err := d.Survey(ctx); err != nil {
-		return err
-	}
-	if was != nil && was.BMCVersion != id.BMCVersion {
-		if err := j.tell(ctx, "firmware", fmt.Sprintf("the BMC's firmware is %s, and was %s: what it can do was found out anew", id.BMCVersion, was.BMCVersion)); err != nil {
-			return err
-		}
-	}
-	return j.update(ctx, func(n *Node) { n.Identity = &id }, "identity")
-}
-
-// lacking reports whether a BMC can not do something at all, which is no reason to stop.
-func lacking(err error) bool {
-	return slices.Contains([]bmc.Class{bmc.Unsupported, bmc.Licence}, bmc.ClassOf(err))
-}
-
-func tidyMedia(ctx context.Context, j *Job, d *bmc.Composed) ([]string, error) {
-	slots, err := d.Media(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var drift []string
-	for _, s := range slots {
-		if s.Inserted {
-			drift = append(drift, "ejected "+s.Image+" from "+s.ID)
-		}
-	}
-	if len(drift) > 0 {
-		if err := d.Eject(ctx, ""); err != nil {
-			return nil, err
-		}
-	}
-	return drift, j.lookUp(ctx, d, "media", Proven)
-}
-
-func tidyOverride(ctx context.Context, _ *Job, d *bmc.Composed) ([]string, error) {
-	b, err := d.Boot(ctx)
-	if err != nil || b.Device == bmc.None {
-		return nil, err
-	}
-	return nil, d.SetBoot(ctx, bmc.Boot{Device: bmc.None}) // every deployment leaves one: no drift
-}
-
-func tidyLight(ctx context.Context, _ *Job, d *bmc.Composed) ([]string, error) {
-	l, err := d.Light(ctx)
-	if err != nil || l == bmc.LightOff || l == "" {
-		return nil, err
-	}
-	return []string{"identify LED off"}, d.SetLight(ctx, bmc.LightOff)
-}
-
-// tidyUsers removes users that were not there when the node was first cleaned.
-func tidyUsers(ctx context.Context, j *Job, d *bmc.Composed) ([]string, error) {
-	all, err := d.Accounts(ctx)
-	if err != nil {
-		return nil, err
-	}
-	t, err := j.Truth(ctx, j.Node.ID, firstUsers)
-	if err != nil {
-		return nil, err
-	}
-	if t == nil {
-		return nil, j.found(ctx, firstUsers, all, "read at the first cleaning", Told)
-	}
-	first, err := Known[[]bmc.Account](t)
-	if err != nil {
-		return nil, err
-	}
-	var drift []string
-	for _, a := range all {
-		if slices.ContainsFunc(first, func(f bmc.Account) bool { return f.Name == a.Name }) {
-			continue
-		}
-		if err := d.RemoveAccount(ctx, a.Name); err != nil {
-			return drift, err
-		}
-		drift = append(drift, "removed the BMC's user "+a.Name)
-	}
-	return drift, nil
-}
-
-// tidyEvents keeps the event log of the tenancy and clears it.
-func tidyEvents(ctx context.Context, j *Job, d *bmc.Composed) ([]string, error) {
-	if err := j.lookUp(ctx, d, "events", Told); err != nil {
-		return nil, err
-	}
-	return nil, d.ClearEvents(ctx)
-}
 
 // settle brings BIOS settings, secure boot and firmware to the baseline. They come into force when the agent is
 // booted, with one boot for all.
@@ -231,29 +107,17 @@ func (j *Job) settleSettings(ctx context.Context, d *bmc.Composed, want Baseline
 	if err != nil {
 		return err
 	}
-	aim := maps.Clone(want.Settings)
-	t, err := j.Truth(ctx, j.Node.ID, firstSettings)
+	first, fresh, err := atFirst(ctx, j, firstSettings, now)
 	if err != nil {
 		return err
 	}
-	if t == nil {
-		if err := j.found(ctx, firstSettings, now, "read at the first cleaning", Told); err != nil {
-			return err
-		}
-	} else {
-		first, err := Known[[]bmc.Setting](t)
-		if err != nil {
-			return err
-		}
-		if aim == nil {
-			aim = map[string]any{}
-		}
-		for _, s := range first {
-			if _, set := aim[s.Name]; !set && s.Value != nil && s.Type != "password" {
-				aim[s.Name] = s.Value
-			}
+	aim := map[string]any{}
+	for _, s := range first {
+		if !fresh && s.Value != nil && s.Type != "password" {
+			aim[s.Name] = s.Value
 		}
 	}
+	maps.Copy(aim, want.Settings)
 	change, drift := difference(now, aim)
 	if len(change) == 0 {
 		return j.found(ctx, "settings", now, "read from the BMC", Proven)

@@ -133,9 +133,27 @@ func joinTenant(ctx context.Context, j *Job) error {
 // bootFromDisk starts what was written, now and at every boot from here on.
 func bootFromDisk(ctx context.Context, j *Job) error {
 	return j.reach(ctx, bmc.On, bmc.PowerOn, func(ctx context.Context, d *bmc.Composed) error {
-		err := d.SetBoot(ctx, bmc.Boot{Device: bmc.Disk, Persistent: true, Mode: j.Node.BootMode})
+		alone, err := j.findsDisk(ctx, d)
+		if err != nil || alone {
+			return err
+		}
+		err = d.SetBoot(ctx, bmc.Boot{Device: bmc.Disk, Persistent: true, Mode: j.Node.BootMode})
 		return fault.Wrap("setting the boot device to the disk", err)
 	})
+}
+
+// findsDisk reports whether the server is better left to find the new disk by itself. An override that is still there
+// was not used up: it would lead elsewhere, and is taken back by the usual call.
+func (j *Job) findsDisk(ctx context.Context, d *bmc.Composed) (bool, error) {
+	p := d.Profile()
+	if p == nil || !p.Boot.FindsDisk {
+		return false, nil
+	}
+	now, err := d.Boot(ctx)
+	if err != nil {
+		return false, fault.Wrap("reading the boot device", err)
+	}
+	return now.Device == bmc.None && now.Mode == bmc.UEFI && j.Node.BootMode != bmc.BIOS, nil
 }
 
 // forgetTenant drops what was deployed: nothing of the tenant's is kept with a node that goes back.

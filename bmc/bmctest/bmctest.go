@@ -40,6 +40,8 @@ const (
 	NICs        Check = "network interfaces"
 	Firmware    Check = "firmware"
 	Health      Check = "health"
+	Order       Check = "boot order"
+	Sessions    Check = "sessions of others"
 )
 
 // Target is a server to test a driver with. It starts off and without a boot override.
@@ -71,7 +73,7 @@ func Run(t *testing.T, make func(t *testing.T) Target) {
 		{Identity, identity}, {Power, power}, {BootDevice, bootDevice}, {BootOnce, bootOnce}, {BootAlways, bootAlways}, {Sensors, sensors},
 		{Credentials, credentials}, {Refusing, refusing}, {Silence, silence}, {Cancelling, cancelling}, {Closing, closing}, {Forgetting, forgetting},
 		{Media, media}, {Settings, settings}, {BootMode, bootMode}, {SecureBoot, secureBoot}, {Light, light}, {Events, events}, {Users, users},
-		{RestartBMC, restartBMC}, {Interrupt, interrupt}, {NICs, nics}, {Firmware, firmware}, {Health, healthy},
+		{RestartBMC, restartBMC}, {Interrupt, interrupt}, {NICs, nics}, {Firmware, firmware}, {Health, healthy}, {Order, order}, {Sessions, sessions},
 	} {
 		t.Run(string(c.name), func(t *testing.T) {
 			g := make(t)

@@ -178,3 +178,39 @@ func forgetting(t *testing.T, g Target) {
 	do(t, d, bmc.PowerOff)
 	reach(t, d, bmc.Off)
 }
+
+func sessions(t *testing.T, g Target) {
+	_, c := capable(t, g, bmc.CanSessions, func(c bmc.SessionControl) error { _, err := c.Sessions(t.Context()); return err })
+	all := func() []bmc.Session {
+		t.Helper()
+		all, err := c.Sessions(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	if others := all(); len(others) != 0 {
+		t.Fatalf("there are sessions at first, or the driver's own is among them: %+v", others)
+	}
+	a := g.Access
+	a.Memory = &bmc.Memory{}
+	other := open(t, g, a)
+	if p, err := other.Power(t.Context()); err != nil || p != bmc.Off {
+		t.Fatalf("power %s, %v", p, err)
+	}
+	found := all()
+	if len(found) != 1 || found[0].User != g.Access.Username {
+		t.Fatalf("%+v, not the one of %s", found, g.Access.Username)
+	}
+	for range 2 {
+		if err := c.EndSession(t.Context(), found[0].ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if left := all(); len(left) != 0 {
+		t.Errorf("%+v is still there", left)
+	}
+	if p, err := other.Power(t.Context()); err != nil || p != bmc.Off {
+		t.Errorf("the driver whose session was ended does not log in anew: power %s, %v", p, err)
+	}
+}

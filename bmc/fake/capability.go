@@ -24,6 +24,7 @@ func ptr[T any](v T) *T { return &v }
 
 // device is what a fake BMC keeps beside power and boot device.
 type device struct {
+	order    []string // of boot options
 	image    string
 	values   map[string]any
 	pending  map[string]any
@@ -36,7 +37,7 @@ type device struct {
 }
 
 func newDevice() device {
-	d := device{values: map[string]any{}, light: bmc.LightOff, users: map[string]string{"admin": ""}, firmware: "1.0", events: []bmc.Event{{ID: "1", Severity: "ok", Message: "log cleared"}}}
+	d := device{order: []string{"disk", "network", "cd"}, values: map[string]any{}, light: bmc.LightOff, users: map[string]string{"admin": ""}, firmware: "1.0", events: []bmc.Event{{ID: "1", Severity: "ok", Message: "log cleared"}}}
 	for _, s := range settings {
 		d.values[s.Name] = s.Value
 	}

@@ -3,6 +3,7 @@
 package fake
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -98,6 +99,24 @@ func (s *state) start() {
 func (d *driver) Boot(ctx context.Context) (b bmc.Boot, err error) {
 	err = d.with(ctx, "boot", func(s *state) { b = s.boot })
 	return b, err
+}
+
+// BootOrder reads the boot order.
+func (d *driver) BootOrder(ctx context.Context) (order []string, err error) {
+	err = d.with(ctx, "boot order", func(s *state) { order = slices.Clone(s.device.order) })
+	return order, err
+}
+
+// SetBootOrder changes the boot order.
+func (d *driver) SetBootOrder(ctx context.Context, order []string) error {
+	var refused error
+	err := d.with(ctx, "set boot order", func(s *state) {
+		var want []string
+		if want, refused = bmc.Ordered(s.device.order, order); refused == nil {
+			s.device.order = want
+		}
+	})
+	return cmp.Or(err, refused)
 }
 
 func (d *driver) SetBoot(ctx context.Context, b bmc.Boot) error {

@@ -67,6 +67,8 @@ type Boot struct {
 	Oem        string            `yaml:"oem,omitempty"`        // irmc: by the vendor's own resource; idrac: virtual CDs by attributes of the manager
 	Mode       map[string]string `yaml:"mode,omitempty"`       // the BIOS attribute of the boot mode: attribute, uefi, bios
 	FixedMode  bool              `yaml:"fixed_mode,omitempty"` // the override's mode can not be written
+	// FindsDisk says that the firmware finds a new UEFI disk by itself, and that a boot call behind that spoils the next boot.
+	FindsDisk bool `yaml:"finds_disk,omitempty"`
 }
 
 // Media is how a BMC takes virtual media.

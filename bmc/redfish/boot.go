@@ -150,6 +150,11 @@ func (d *Driver) SetBoot(ctx context.Context, b bmc.Boot) error {
 		return lacks("boot override")
 	}
 	d.forgetLasting()
+	if b.Device == bmc.None {
+		if err := d.restoreOrder(ctx); err != nil {
+			return err
+		}
+	}
 	if d.idrac() {
 		if b.Device == bmc.CDROM {
 			if err := d.idracBoot(ctx, s, b); !absent(err) {
@@ -177,10 +182,15 @@ func (d *Driver) SetBoot(ctx context.Context, b bmc.Boot) error {
 
 // override writes the override, trying the resources and shapes that BMCs take, and reads it back.
 func (d *Driver) override(ctx context.Context, s system, p *profile.Profile, b bmc.Boot) error {
+	return d.bootAt(ctx, s, func(at link) error { return d.overrideAt(ctx, s, p, b, at) })
+}
+
+// bootAt calls write with the resources that may take changes of the Boot object until one does, and remembers it.
+func (d *Driver) bootAt(ctx context.Context, s system, write func(at link) error) error {
 	places := d.bootPlaces(ctx, s)
 	var last error
 	for _, place := range places {
-		last = d.overrideAt(ctx, s, p, b, place.path)
+		last = write(place.path)
 		switch {
 		case last == nil:
 			if place.name != "" {

@@ -193,6 +193,10 @@ func TestContinuousIsNotListed(t *testing.T) {
 	if got, err := d.Boot(t.Context()); err != nil || got.Device != bmc.Disk || !got.Persistent {
 		t.Errorf("%+v, %v", got, err)
 	}
+	must(t, d.SetBoot(t.Context(), bmc.Boot{Device: bmc.None})) // no override: the order as it was before
+	if got := b.order(); !slices.Equal(got, []string{"Boot0001", "Boot0002", "Boot0003"}) {
+		t.Errorf("order %v after the override was taken back", got)
+	}
 }
 
 // Fact: on Dell before 2.75.75.75 Continuous survives one boot: the profile changes the boot order in its place.

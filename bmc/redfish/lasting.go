@@ -2,7 +2,6 @@ package redfish
 
 import (
 	"context"
-	"net/http"
 	"slices"
 	"strings"
 
@@ -10,8 +9,11 @@ import (
 	"github.com/hagane-cloud/hagane/bmc/profile"
 )
 
-// orderFact remembers the device that was put first in the boot order.
-const orderFact = "redfish boot first"
+// orderFact remembers the device that was put first in the boot order, and beforeFact what the order was before.
+const (
+	orderFact  = "redfish boot first"
+	beforeFact = "redfish boot order before"
+)
 
 // lasts reports whether the BMC takes an override for all boots. Lenovo lists Once and Disabled only; on
 // older Dells it survives a single boot.
@@ -29,6 +31,9 @@ func (d *Driver) lasting(ctx context.Context, s system, p *profile.Profile, b bm
 		err := d.first(ctx, s, b.Device)
 		if err == nil {
 			d.access.Memory.Set(orderFact, string(b.Device))
+			if d.access.Memory.Get(beforeFact) == "" {
+				d.access.Memory.Set(beforeFact, strings.Join(s.Boot.order(), ","))
+			}
 			if b.Mode != "" {
 				if err := d.modeBySetting(ctx, b.Mode); err != nil {
 					return err
@@ -63,6 +68,20 @@ func (d *Driver) forgetLasting() {
 	d.access.Memory.Set(orderFact, "")
 }
 
+// restoreOrder puts back the boot order that a lasting device replaced.
+func (d *Driver) restoreOrder(ctx context.Context) error {
+	before := d.access.Memory.Get(beforeFact)
+	if before == "" {
+		return nil
+	}
+	err := d.SetBootOrder(ctx, strings.Split(before, ","))
+	if c := bmc.ClassOf(err); c != bmc.Refused && c != bmc.Unsupported {
+		return err
+	}
+	d.access.Memory.Set(beforeFact, "") // there is no such option any more, or no order
+	return nil
+}
+
 // reassert sets the boot device again before a boot, on devices where none lasts.
 func (d *Driver) reassert(ctx context.Context) error {
 	again := d.asserted()
@@ -87,17 +106,16 @@ var hints = map[bmc.Device][]string{
 	bmc.CDROM: {"cd", "dvd", "optical"},
 }
 
-// first puts the options of a device first in the boot order. The order is always sent whole: HPE refuses a
-// part of it.
+// first puts the options of a device first in the boot order.
 func (d *Driver) first(ctx context.Context, s system, device bmc.Device) error {
 	if s.Boot == nil || len(s.Boot.Order) == 0 || hints[device] == nil {
 		return lacks("boot order")
 	}
 	words := map[string]string{}
 	if s.Boot.Options != "" {
-		type option struct{ BootOptionReference, DisplayName, Name, UefiDevicePath, Alias text }
-		err := each(ctx, d, s.Boot.Options, func(_ link, o option) {
-			ref, _, _ := strings.Cut(string(o.BootOptionReference), ":")
+		type document struct{ BootOptionReference, DisplayName, Name, UefiDevicePath, Alias text }
+		err := each(ctx, d, s.Boot.Options, func(_ link, o document) {
+			ref, _ := option(o.BootOptionReference)
 			words[ref] = strings.ToLower(string(o.DisplayName + " " + o.Name + " " + o.Alias))
 		})
 		if err != nil && !absent(err) {
@@ -106,7 +124,7 @@ func (d *Driver) first(ctx context.Context, s system, device bmc.Device) error {
 	}
 	var before, after []string
 	for _, ref := range s.Boot.Order {
-		key, label, _ := strings.Cut(string(ref), ":") // some write "Boot0019: Ubuntu"
+		key, label := option(ref)
 		if matches(device, words[key]+" "+strings.ToLower(label+" "+key)) {
 			before = append(before, key)
 		} else {
@@ -116,25 +134,7 @@ func (d *Driver) first(ctx context.Context, s system, device bmc.Device) error {
 	if len(before) == 0 {
 		return lacks("boot option for " + string(device))
 	}
-	order := append(before, after...)
-	_, err := d.patch(ctx, "setting the boot order", d.bootPath(s), "boot", map[string]any{"Boot": map[string]any{"BootOrder": order}})
-	if err != nil {
-		return err
-	}
-	now, _, err := d.read(ctx)
-	if err != nil {
-		return err
-	}
-	if now.Boot == nil || len(now.Boot.Order) == 0 || !strings.HasPrefix(string(now.Boot.Order[0]), before[0]) {
-		var pending struct{ Boot *bootDoc }
-		if at := d.bootPath(s); at != link(d.system) {
-			if _, err := d.fetch(ctx, request{method: http.MethodGet, path: string(at)}, &pending); err == nil && pending.Boot != nil && len(pending.Boot.Order) > 0 && string(pending.Boot.Order[0]) == before[0] {
-				return nil
-			}
-		}
-		return untrue("the boot order", order, now.Boot)
-	}
-	return nil
+	return d.reorder(ctx, s, append(before, after...))
 }
 
 func matches(device bmc.Device, words string) bool {

@@ -46,6 +46,7 @@ func (d *Driver) Probe(ctx context.Context) ([]bmc.Offer, error) {
 		b, err := d.Boot(ctx)
 		return fmt.Sprintf("device %s, mode %s", b.Device, b.Mode), err
 	})
+	ask(bmc.CanOrder, func() (string, error) { o, err := d.BootOrder(ctx); return strings.Join(o, " "), err })
 	ask(bmc.CanBootMode, func() (string, error) { m, err := d.BootMode(ctx); return string(m), err })
 	ask(bmc.CanMedia, func() (string, error) {
 		all, err := d.Media(ctx)
@@ -76,6 +77,10 @@ func (d *Driver) Probe(ctx context.Context) ([]bmc.Offer, error) {
 	}
 	say(bmc.CanInterrupt, nmi || d.irmc(s), "reset types %s", strings.Join(types, " "))
 	ask(bmc.CanAccounts, func() (string, error) { all, err := d.Accounts(ctx); return fmt.Sprintf("%d users", len(all)), err })
+	ask(bmc.CanSessions, func() (string, error) {
+		all, err := d.Sessions(ctx)
+		return fmt.Sprintf("%d sessions beside our own", len(all)), err
+	})
 	say(bmc.CanRestart, m.Actions.Reset != nil, "Manager.Reset of %s", d.manager)
 	ask(bmc.CanNICs, func() (string, error) {
 		all, err := d.NICs(ctx)

@@ -125,14 +125,11 @@ const mostLost = 4
 // enter opens a session, at the place that the root names or one of the two that BMCs use. Without a free
 // one the requests carry the password.
 func (d *Driver) enter(ctx context.Context) error {
-	places := []string{"/redfish/v1/SessionService/Sessions", "/redfish/v1/Sessions"}
-	if r, err := d.service(ctx); err == nil && r.Links.Sessions != "" {
-		places = append([]string{string(r.Links.Sessions)}, places...)
-	} else if bmc.ClassOf(err) == bmc.Unreachable || bmc.ClassOf(err) == bmc.Certificate {
+	places, err := d.sessionPlaces(ctx)
+	if bmc.ClassOf(err) == bmc.Unreachable || bmc.ClassOf(err) == bmc.Certificate {
 		return err
 	}
 	who := map[string]string{"UserName": d.access.Username, "Password": d.access.Password}
-	var err error
 	for i, place := range places {
 		if i > 0 && strings.EqualFold(place, places[0]) {
 			continue
@@ -153,7 +150,6 @@ func (d *Driver) enter(ctx context.Context) error {
 			d.basic = true // it took the password and gives no token
 			return nil
 		}
-		// iDRAC7 and 8 know the older place only.
 		if c := bmc.ClassOf(err); c != bmc.Unsupported {
 			break
 		}

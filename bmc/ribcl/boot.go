@@ -85,7 +85,7 @@ func (d *driver) setOrder(ctx context.Context, order []string) error {
 	}
 	return d.settle(ctx, "the boot order "+strings.Join(order, ", "), func() (bool, error) {
 		now, err := d.order(ctx)
-		return err == nil && len(now) > 0 && now[0].name == order[0], err
+		return slices.Equal(namesOf(now), order), err
 	})
 }
 
@@ -239,9 +239,9 @@ func (d *driver) setPersistent(ctx context.Context, device bmc.Device) error {
 	if err != nil {
 		return err
 	}
-	var first, rest, was []string
+	was := namesOf(order)
+	var first, rest []string
 	for _, o := range order {
-		was = append(was, o.name)
 		if o.device == device {
 			first = append(first, o.name)
 		} else {
@@ -261,7 +261,7 @@ func (d *driver) setPersistent(ctx context.Context, device bmc.Device) error {
 }
 
 // restoreOrder puts back the order that a persistent override replaced. Entries that came meanwhile are kept at its end,
-// those that are gone are left out: the iLO takes no other list than a complete one.
+// those that are gone are left out.
 func (d *driver) restoreOrder(ctx context.Context) error {
 	fact := d.memory.Get(orderFact)
 	if fact == "" {
@@ -271,27 +271,46 @@ func (d *driver) restoreOrder(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var now, want []string
-	for _, o := range order {
-		now = append(now, o.name)
-	}
-	for _, name := range strings.Split(fact, ",") {
-		if slices.Contains(now, name) {
-			want = append(want, name)
-		}
-	}
-	for _, name := range now {
-		if !slices.Contains(want, name) {
-			want = append(want, name)
-		}
-	}
-	if len(want) > 0 && !slices.Equal(want, now) {
+	now := namesOf(order)
+	// When none of the old entries is left there is nothing to put back.
+	if want, err := bmc.Ordered(now, strings.Split(fact, ",")); err == nil && !slices.Equal(want, now) {
 		if err := d.setOrder(ctx, want); err != nil {
 			return err
 		}
 	}
 	d.memory.Set(orderFact, "")
 	return nil
+}
+
+func namesOf(order []entry) []string {
+	var out []string
+	for _, o := range order {
+		out = append(out, o.name)
+	}
+	return out
+}
+
+// BootOrder reads the order of the current mode.
+func (d *driver) BootOrder(ctx context.Context) ([]string, error) {
+	order, err := d.order(ctx)
+	return namesOf(order), err
+}
+
+// SetBootOrder changes the order; what it was before an override is worth nothing any more.
+func (d *driver) SetBootOrder(ctx context.Context, order []string) error {
+	now, err := d.BootOrder(ctx)
+	if err != nil {
+		return err
+	}
+	want, err := bmc.Ordered(now, order)
+	if err != nil {
+		return err
+	}
+	d.memory.Set(orderFact, "")
+	if slices.Equal(now, want) {
+		return nil
+	}
+	return d.setOrder(ctx, want)
 }
 
 // BootMode reads the mode of the next boot: the pending one, or else the current. An iLO without modes boots BIOS.

@@ -25,6 +25,8 @@ func (d *driver) Probe(ctx context.Context) ([]bmc.Offer, error) {
 	offer(bmc.CanPower, "GET_HOST_POWER_STATUS says "+string(p), err)
 	b, err := d.Boot(ctx)
 	offer(bmc.CanBoot, "GET_ONE_TIME_BOOT says "+string(b.Device), err)
+	o, err := d.BootOrder(ctx)
+	offer(bmc.CanOrder, "GET_PERSISTENT_BOOT lists "+strings.Join(o, " "), err)
 	m, err := d.BootMode(ctx)
 	offer(bmc.CanBootMode, "GET_PENDING_BOOT_MODE says "+string(m), err)
 	_, err = d.Media(ctx)

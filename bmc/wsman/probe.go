@@ -40,6 +40,8 @@ func (d *driver) Probe(ctx context.Context) ([]bmc.Offer, error) {
 		way = "ServerBoot attributes"
 	}
 	offer(bmc.CanBoot, fmt.Sprintf("by %s; it is %s", way, b.Device), err)
+	o, err := d.BootOrder(ctx)
+	offer(bmc.CanOrder, fmt.Sprintf("DCIM_BootSourceSetting lists %d sources", len(o)), err)
 	m, err := d.BootMode(ctx)
 	offer(bmc.CanBootMode, "DCIM_BIOSEnumeration says "+string(m), err)
 	set, err := d.Settings(ctx)

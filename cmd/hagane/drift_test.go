@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -30,12 +31,19 @@ func TestDriftIsPutBack(t *testing.T) {
 	c.serverUntil(tenant, s.Server.ID, "ACTIVE")
 
 	d := c.lab(n)
+	orderWas, err := d.BootOrder(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	c.mess(d)
 	must[any](c, tenant, "DELETE", "baremetal-server", "/servers/"+s.Server.ID, nil)
 	c.serverUntil(tenant, s.Server.ID, "")
 	c.nodeUntil(id, "available")
 
 	ctx := t.Context()
+	if order, err := d.BootOrder(ctx); err != nil || !slices.Equal(order, orderWas) {
+		t.Errorf("the boot order is %v, not %v: %v", order, orderWas, err)
+	}
 	users, err := d.Accounts(ctx)
 	if err != nil || slices.ContainsFunc(users, func(a bmc.Account) bool { return a.Name == "backdoor" }) {
 		t.Errorf("users: %+v, %v", users, err)
@@ -56,7 +64,8 @@ func TestDriftIsPutBack(t *testing.T) {
 		t.Errorf("the setting is %+v, %v", all[max(i, 0)], err)
 	}
 	drift := c.history(id, "drift")
-	for _, word := range []string{"backdoor", setting + " is " + byTenant + ", not " + atFirst, "identify LED", "ejected"} {
+	for _, word := range []string{"backdoor", setting + " is " + byTenant + ", not " + atFirst, "identify LED", "ejected",
+		"ended a session of " + n.BMC.Username, "the boot order was"} {
 		if !strings.Contains(drift, word) {
 			t.Errorf("the history does not tell of %q: %s", word, drift)
 		}
@@ -81,7 +90,13 @@ func (c *testCloud) mess(d *redfish.Driver) {
 	if _, err := d.Insert(ctx, bmc.CD, c.iso()); err != nil {
 		c.Fatal(err)
 	}
+	order, err := d.BootOrder(ctx)
+	if err != nil {
+		c.Fatal(err)
+	}
+	slices.Reverse(order)
 	for what, err := range map[string]error{
+		"order": d.SetBootOrder(ctx, order),
 		"user": d.AddAccount(ctx, "backdoor", "Str0ng-Passw0rd", "Administrator"), "light": d.SetLight(ctx, bmc.LightOn),
 		"boot": d.SetBoot(ctx, bmc.Boot{Device: bmc.CDROM}), "setting": d.SetSettings(ctx, map[string]any{setting: byTenant}),
 	} {
@@ -92,6 +107,34 @@ func (c *testCloud) mess(d *redfish.Driver) {
 	// The setting comes into force at a boot.
 	if err := d.SetPower(ctx, bmc.Reset); err != nil {
 		c.Fatal(err)
+	}
+}
+
+// TestNoBootCallAfterADeployment sees that a Lenovo in UEFI mode is left to find its new disk, and that others are told.
+func TestNoBootCallAfterADeployment(t *testing.T) {
+	c := startCloud(t, "")
+	l := c.runRack(lab.Options{Nodes: 2, Machine: lab.Sim, DiskGB: 1, Mix: "uefi", Vendors: "lenovo-xcc,hpe-ilo5"})
+	tenant := c.tenant("tenant")
+	for _, n := range l.Nodes {
+		c.ready(c.node(n.Name).UUID, "manage", "inspect", "provide")
+	}
+	g := c.ground(tenant)
+	for i := range l.Nodes {
+		s := must[serverDoc](c, tenant, "POST", "baremetal-server", "/servers", g.body(fmt.Sprint("s", i)))
+		c.serverUntil(tenant, s.Server.ID, "ACTIVE")
+	}
+	for i, n := range l.Nodes {
+		id := c.node(n.Name).UUID
+		doc := must[struct{ Exchanges []struct{ Method, Request string } }](c, c.admin, "GET", "operator", "/v1/nodes/"+id+"/trace", nil)
+		calls := ""
+		for _, e := range doc.Exchanges {
+			if e.Method == "PATCH" && strings.Contains(e.Request, `"Boot"`) {
+				calls += e.Request + "\n"
+			}
+		}
+		if told := strings.Contains(calls, "Hdd") || strings.Contains(calls, "BootOrder"); !strings.Contains(calls, "Pxe") || told != (i == 1) {
+			t.Errorf("%s: the boot calls were\n%s", n.Name, calls)
+		}
 	}
 }
 

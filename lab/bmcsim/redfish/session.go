@@ -79,6 +79,19 @@ func (s *sessions) forget() {
 	s.open = nil
 }
 
+// of returns whose session an id is; ok is false when there is none.
+func (s *sessions) of(id string) (user string, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.expire()
+	for _, one := range s.open {
+		if one.id == id {
+			return one.user, true
+		}
+	}
+	return "", false
+}
+
 func (s *sessions) ids() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -170,11 +183,12 @@ func (c *call) login() {
 }
 
 func (c *call) session() document {
-	if !slices.Contains(c.sessions.ids(), c.args[0]) {
+	user, ok := c.sessions.of(c.args[0])
+	if !ok {
 		return nil
 	}
 	d := c.resource("Session.v1_3_0.Session", "User Session")
-	d["UserName"] = c.config.Username
+	d["UserName"] = user
 	return d
 }
 
