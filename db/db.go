@@ -210,7 +210,7 @@ func (d *DB) tx(ctx context.Context, fn func(ctx context.Context, tx Tx) error) 
 		_ = tx.Rollback() // the connection is discarded if this fails
 		return err
 	}
-	if err := tx.Commit(); err != nil {
+	if err := commit(ctx, tx); err != nil {
 		return fmt.Errorf("committing: %w", err)
 	}
 	return nil

@@ -24,6 +24,7 @@ const (
 	Unavailable             // a device or service did not answer; try again
 	TooLarge                // the request exceeds a bound
 	BadMedia                // data of a kind that can not be used here
+	TooMany                 // more requests than are allowed in that time; try again later
 )
 
 // String returns the kind's lower-case name.
@@ -45,6 +46,8 @@ func (k Kind) String() string {
 		return "too large"
 	case BadMedia:
 		return "wrong kind of data"
+	case TooMany:
+		return "too many"
 	case Internal:
 	}
 	return "internal"
@@ -155,6 +158,8 @@ func Status(err error) int {
 		return http.StatusRequestEntityTooLarge
 	case BadMedia:
 		return http.StatusUnsupportedMediaType
+	case TooMany:
+		return http.StatusTooManyRequests
 	case Internal:
 	}
 	return http.StatusInternalServerError

@@ -47,7 +47,7 @@ func (c *console) Close() error {
 // Console opens the serial console over LAN in a session of its own, which lives until it is closed. A connection that
 // our own user left open is taken over; somebody else's is not.
 func (d *driver) Console(ctx context.Context) (io.ReadWriteCloser, error) {
-	c, err := d.dial(ctx)
+	c, _, err := d.dial(ctx)
 	if err != nil {
 		return nil, err
 	}

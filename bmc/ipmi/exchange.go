@@ -40,13 +40,9 @@ func (d *driver) once(ctx context.Context, doing string, change bool, fn func(c 
 		if err = d.space(ctx); err != nil {
 			break
 		}
-		if change {
-			// The library sends a datagram again that was not answered in time, as a new command: a slow BMC would
-			// carry a reset out twice.
-			c.WithTimeout(d.access.Timeout).WithRetry(0)
-		}
+		d.line.strict(change)
 		err = fn(c)
-		c.WithTimeout(d.access.Timeout / tries).WithRetry(tries - 1)
+		d.line.strict(false)
 		if !again(codeOf(err), change) || try >= d.pace.Tries {
 			break
 		}

@@ -30,6 +30,7 @@ type driver struct {
 	memory  *bmc.Memory
 	pace    bmc.Pace
 	session *client.Client // nil while there is none
+	line    *line          // of the session
 	last    time.Time      // of the latest command
 	wasFull time.Time      // when the BMC had no room for a session
 	rest    time.Duration  // for how long it is left alone then

@@ -48,39 +48,39 @@ func (d *driver) connect(ctx context.Context) (*client.Client, error) {
 	if d.session != nil {
 		return d.session, nil
 	}
-	c, err := d.dial(ctx)
+	c, l, err := d.dial(ctx)
 	if err == nil {
-		d.session = c
+		d.session, d.line = c, l
 	}
 	return c, err
 }
 
 // dial opens a session and remembers the cipher suite that did.
-func (d *driver) dial(ctx context.Context) (*client.Client, error) {
+func (d *driver) dial(ctx context.Context) (*client.Client, *line, error) {
 	doing := "opening an IPMI session with " + net.JoinHostPort(d.host, strconv.Itoa(d.port))
 	if left := d.rest - time.Since(d.wasFull); !d.wasFull.IsZero() && left > 0 {
-		return nil, bmc.Fail(bmc.Failure{Class: bmc.SessionsFull}, "%s: the BMC had no room for another session; it is asked again in %s", doing, left.Round(time.Second))
+		return nil, nil, bmc.Fail(bmc.Failure{Class: bmc.SessionsFull}, "%s: the BMC had no room for another session; it is asked again in %s", doing, left.Round(time.Second))
 	}
 	var errs []error
 	for _, suite := range d.suites() {
-		c, err := d.open(ctx, suite)
+		c, l, err := d.open(ctx, suite)
 		if err == nil {
 			d.memory.Set(suiteFact, strconv.Itoa(int(suite)))
 			d.wasFull = time.Time{}
-			return c, nil
+			return c, l, nil
 		}
 		err = explain(doing, false, err)
 		if bmc.ClassOf(err) == bmc.SessionsFull {
 			d.wasFull = time.Now()
-			return nil, err
+			return nil, nil, err
 		}
 		// Another suite would bring nobody to life, and an account only nearer to its lock-out.
 		if class := bmc.ClassOf(err); ctx.Err() != nil || deaf(err) || class == bmc.Credentials || class == bmc.Refused {
-			return nil, err
+			return nil, nil, err
 		}
 		errs = append(errs, err)
 	}
-	return nil, bmc.Fail(bmc.Failure{Class: bmc.Unreachable, Err: errors.Join(errs...)}, "%s: the BMC took none of the cipher suites %v", doing, d.suites())
+	return nil, nil, bmc.Fail(bmc.Failure{Class: bmc.Unreachable, Err: errors.Join(errs...)}, "%s: the BMC took none of the cipher suites %v", doing, d.suites())
 }
 
 // levels are the privilege levels to ask for, the highest first: a user of a lower one is refused at a higher.
@@ -95,37 +95,38 @@ func (d *driver) levels() []types.PrivilegeLevel {
 }
 
 // open opens a session by one suite, at the highest level that the user has.
-func (d *driver) open(ctx context.Context, suite types.CipherSuiteID) (c *client.Client, err error) {
+func (d *driver) open(ctx context.Context, suite types.CipherSuiteID) (c *client.Client, l *line, err error) {
 	for _, level := range d.levels() {
-		if c, err = d.openAt(ctx, suite, level); err == nil {
+		if c, l, err = d.openAt(ctx, suite, level); err == nil {
 			if level != types.PrivilegeLevelAdministrator {
 				d.memory.Set(levelFact+d.access.Username, strconv.Itoa(int(level)))
 			}
-			return c, nil
+			return c, l, nil
 		}
 		if !says(err, []types.RmcpStatusCode{types.RmcpStatusCodeUnauthorizedRoleOfPriLevel}) {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return nil, err
+	return nil, nil, err
 }
 
 // openAt opens a session at a privilege level. A BMC that answered the first question and falls silent then, as OpenBMC does now and
 // again, is tried anew.
-func (d *driver) openAt(ctx context.Context, suite types.CipherSuiteID, level types.PrivilegeLevel) (*client.Client, error) {
+func (d *driver) openAt(ctx context.Context, suite types.CipherSuiteID, level types.PrivilegeLevel) (*client.Client, *line, error) {
 	for try := 1; ; try++ {
 		c, err := client.NewClient(d.host, d.port, d.access.Username, d.access.Password)
 		if err != nil {
-			return nil, fault.E(fault.Invalid, "preparing an IPMI session with "+d.host, err)
+			return nil, nil, fault.E(fault.Invalid, "preparing an IPMI session with "+d.host, err)
 		}
-		c.WithTimeout(d.access.Timeout / tries).WithRetry(tries - 1).WithCipherSuiteID(suite).WithMaxPrivilegeLevel(level)
+		way := &dialer{address: net.JoinHostPort(d.host, strconv.Itoa(d.port))}
+		c.WithUDPProxy(way).WithTimeout(d.access.Timeout / tries).WithRetry(tries - 1).WithCipherSuiteID(suite).WithMaxPrivilegeLevel(level)
 		if err = c.Connect20(ctx); err == nil {
-			return c, nil
+			return c, way.line, nil
 		}
 		drop(ctx, c)
 		var silence net.Error
 		if deaf(err) || ctx.Err() != nil || try >= d.pace.Tries || !errors.As(err, &silence) || !silence.Timeout() {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 }

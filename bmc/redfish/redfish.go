@@ -62,15 +62,26 @@ type serviceRoot struct {
 	SessionService                  link
 }
 
-// service reads the root once. It needs no login.
+// service reads the root once. It needs no login by the standard. Where a BMC asks for one, or a 401 is false, what every
+// root holds is assumed until there is a session: a login tells whether the password is right, not the root.
 func (d *Driver) service(ctx context.Context) (*serviceRoot, error) {
 	if d.root != nil {
 		return d.root, nil
 	}
-	r := &serviceRoot{}
-	if _, err := d.fetch(ctx, request{path: rootPath, open: true}, r); err != nil {
+	r, open := &serviceRoot{}, d.token == "" && !d.basic
+	_, err := d.fetch(ctx, request{path: rootPath, open: open}, r)
+	if assumed := open && bmc.ClassOf(err) == bmc.Credentials; assumed {
+		return wellKnown(&serviceRoot{}), nil
+	}
+	if err != nil {
 		return nil, err
 	}
+	d.root = wellKnown(r)
+	return d.root, nil
+}
+
+// wellKnown fills in what a root lacks.
+func wellKnown(r *serviceRoot) *serviceRoot {
 	// AMI's root lacks links now and then until the BMC is restarted: the well-known paths exist all the same.
 	for _, known := range []struct {
 		l    *link
@@ -81,8 +92,7 @@ func (d *Driver) service(ctx context.Context) (*serviceRoot, error) {
 			*known.l = link(rootPath + known.path)
 		}
 	}
-	d.root = r
-	return r, nil
+	return r
 }
 
 // login opens a session, or finds another way, and ends the one that the BMC said it had forgotten: it may have

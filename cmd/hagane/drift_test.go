@@ -97,7 +97,7 @@ func (c *testCloud) mess(d *redfish.Driver) {
 	slices.Reverse(order)
 	for what, err := range map[string]error{
 		"order": d.SetBootOrder(ctx, order),
-		"user": d.AddAccount(ctx, "backdoor", "Str0ng-Passw0rd", "Administrator"), "light": d.SetLight(ctx, bmc.LightOn),
+		"user":  d.AddAccount(ctx, "backdoor", "Str0ng-Passw0rd", "Administrator"), "light": d.SetLight(ctx, bmc.LightOn),
 		"boot": d.SetBoot(ctx, bmc.Boot{Device: bmc.CDROM}), "setting": d.SetSettings(ctx, map[string]any{setting: byTenant}),
 	} {
 		if err != nil {
@@ -125,7 +125,9 @@ func TestNoBootCallAfterADeployment(t *testing.T) {
 	}
 	for i, n := range l.Nodes {
 		id := c.node(n.Name).UUID
-		doc := must[struct{ Exchanges []struct{ Method, Request string } }](c, c.admin, "GET", "operator", "/v1/nodes/"+id+"/trace", nil)
+		doc := must[struct {
+			Exchanges []struct{ Method, Request string }
+		}](c, c.admin, "GET", "operator", "/v1/nodes/"+id+"/trace", nil)
 		calls := ""
 		for _, e := range doc.Exchanges {
 			if e.Method == "PATCH" && strings.Contains(e.Request, `"Boot"`) {
