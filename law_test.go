@@ -24,6 +24,7 @@ var law = []struct {
 	{[]string{"bmc"}, []string{"api", "db", "identity", "image", "lab", "netboot", "network", "node", "server", "workflow", "agent"}, "drivers know their device and their parent's interface"},
 	{[]string{"network/fabric"}, []string{"api", "db", "identity", "image", "netboot", "node", "server", "workflow", "agent", "bmc"}, "drivers know their device and their parent's interface"},
 	{[]string{"agent", "cmd/hagane-agent"}, []string{"db", "api", "identity", "image", "netboot", "network", "node", "server", "workflow", "conductor", "bmc"}, "it runs on servers, and must stay small"},
+	{[]string{"audit", "idempotency"}, []string{"api", "agent", "bmc", "conductor", "identity", "image", "lab", "netboot", "network", "node", "server", "workflow"}, "they record what was asked, whatever it was about"},
 	{[]string{"identity"}, []string{"api", "image", "network", "node", "server", "netboot"}, "it vouches for callers and owns nothing else"},
 	{[]string{"image", "network"}, []string{"api", "node", "server", "netboot"}, "a noun does not know who uses it"},
 	{[]string{"node"}, []string{"api", "server", "image", "netboot", "identity", "lab"}, "the physical does not know the logical"},

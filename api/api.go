@@ -7,13 +7,11 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"runtime/debug"
 	"strings"
-	"time"
 
-	"github.com/google/uuid"
-
+	"github.com/hagane-cloud/hagane/audit"
 	"github.com/hagane-cloud/hagane/fault"
+	"github.com/hagane-cloud/hagane/idempotency"
 	"github.com/hagane-cloud/hagane/identity"
 )
 
@@ -28,6 +26,7 @@ const (
 	Members                  // member or admin of a project, for what is that project's
 	Operators                // whoever runs the cloud
 	OperatorsRead            // operators, and readers on the system
+	Auditors                 // readers, for what is their project's, and operators and readers on the system, for all
 )
 
 // Route is one operation of a dialect.
@@ -50,6 +49,7 @@ type Request struct {
 	*http.Request
 	Caller identity.Caller
 	ID     string // req-UUID
+	Origin string // the id that the client gave to this and other requests; "" when it gave none
 }
 
 // Validator tells whom a token speaks for.
@@ -57,12 +57,22 @@ type Validator interface {
 	Validate(ctx context.Context, token string) (identity.Caller, error)
 }
 
+// Options are what a Handler works with. Audit and Keys may be nil: nothing is audited, and keys of clients mean nothing then.
+type Options struct {
+	Tokens Validator
+	Audit  *audit.Service
+	Keys   *idempotency.Service
+	Limits Limits
+	Log    *slog.Logger
+}
+
 // Handler serves dialects.
-func Handler(dialects []Dialect, v Validator, log *slog.Logger) http.Handler {
+func Handler(dialects []Dialect, o Options) http.Handler {
 	mux := http.NewServeMux()
+	g := newGuard(o)
 	for _, d := range dialects {
 		for _, rt := range d.Routes {
-			mux.Handle(rt.Verb+" "+d.Prefix+rt.Path, endpoint{d, rt, v, log})
+			mux.Handle(rt.Verb+" "+d.Prefix+rt.Path, endpoint{d, rt, g})
 		}
 		lost := func(w http.ResponseWriter, r *http.Request) { d.lost(mux, w, r) }
 		mux.HandleFunc(d.Prefix+"/", lost)
@@ -105,60 +115,6 @@ func (d Dialect) lost(mux *http.ServeMux, w http.ResponseWriter, r *http.Request
 	d.Error(w, http.StatusNotFound, fault.Errorf(fault.NotFound, "there is nothing at %s", r.URL.Path))
 }
 
-type endpoint struct {
-	Dialect
-	Route
-	v   Validator
-	log *slog.Logger
-}
-
-func (e endpoint) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
-	begun := time.Now()
-	r := &Request{Request: hr, ID: "req-" + uuid.NewString()}
-	w.Header().Set("X-Openstack-Request-Id", r.ID)
-	w.Header().Set("X-Compute-Request-Id", r.ID)
-	rec := &recorder{ResponseWriter: w, status: http.StatusOK}
-	err := e.serve(rec, r)
-	if err != nil && !rec.wrote {
-		e.Error(rec, fault.Status(err), err)
-	}
-	level := slog.LevelDebug
-	if err != nil && rec.status >= http.StatusInternalServerError {
-		level = slog.LevelError
-	}
-	e.log.Log(hr.Context(), level, "request", "verb", hr.Method, "path", hr.URL.Path, "status", rec.status, "request", r.ID,
-		"user", r.Caller.User.ID, "project", r.Caller.ProjectID(), "took", time.Since(begun).Round(time.Microsecond), "error", err)
-}
-
-func (e endpoint) serve(w http.ResponseWriter, r *Request) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			e.log.Error("a handler panicked", "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
-			err = fault.Errorf(fault.Internal, "the handler panicked: %v", p)
-		}
-	}()
-	if err := e.admit(r); err != nil {
-		return err
-	}
-	return e.Do(w, r)
-}
-
-// admit checks the token and the route's permission.
-func (e endpoint) admit(r *Request) error {
-	if e.Who == Anyone {
-		return nil
-	}
-	token := r.Header.Get("X-Auth-Token")
-	if token == "" {
-		return fault.Errorf(fault.Unauthentic, "the request needs a token in the header X-Auth-Token; get one from %s", "/identity/v3/auth/tokens")
-	}
-	var err error
-	if r.Caller, err = e.v.Validate(r.Context(), token); err != nil {
-		return err
-	}
-	return Permit(r.Caller, e.Who)
-}
-
 // Permit reports with a fault whether a caller may use a route with the permission who.
 func Permit(c identity.Caller, who Who) error {
 	ok := false
@@ -173,29 +129,11 @@ func Permit(c identity.Caller, who Who) error {
 		ok = c.Operator()
 	case OperatorsRead:
 		ok = c.Operator() || (c.System && c.Has(identity.Reader))
+	case Auditors:
+		ok = (c.Project != nil || c.System) && c.Has(identity.Reader)
 	}
 	if !ok {
 		return fault.Errorf(fault.Denied, "the role of the token does not allow this")
 	}
 	return nil
 }
-
-// recorder remembers what was answered.
-type recorder struct {
-	http.ResponseWriter
-	status int
-	wrote  bool
-}
-
-func (r *recorder) WriteHeader(status int) {
-	r.status, r.wrote = status, true
-	r.ResponseWriter.WriteHeader(status)
-}
-
-func (r *recorder) Write(b []byte) (int, error) {
-	r.wrote = true
-	return r.ResponseWriter.Write(b)
-}
-
-// Unwrap lets http.ResponseController reach the connection.
-func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }

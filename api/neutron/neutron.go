@@ -130,7 +130,10 @@ func (n *neutron) extension(w http.ResponseWriter, r *api.Request) error {
 	return fault.Errorf(fault.NotFound, "no extension %q", r.PathValue("alias"))
 }
 
-func (n *neutron) quotas(w http.ResponseWriter, _ *api.Request) error {
+func (n *neutron) quotas(w http.ResponseWriter, r *api.Request) error {
+	if r.PathValue("project") != r.Caller.ProjectID() && !r.Caller.Operator() {
+		return fault.Errorf(fault.Denied, "only an operator sees the quotas of another project")
+	}
 	return api.JSON(w, http.StatusOK, api.Object{"quota": api.Object{"network": -1, "subnet": -1, "port": -1}})
 }
 

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hagane-cloud/hagane/api"
+	auditapi "github.com/hagane-cloud/hagane/api/audit"
 	"github.com/hagane-cloud/hagane/api/ecl"
 	"github.com/hagane-cloud/hagane/api/glance"
 	"github.com/hagane-cloud/hagane/api/ironic"
@@ -26,11 +27,13 @@ import (
 	"github.com/hagane-cloud/hagane/api/media"
 	"github.com/hagane-cloud/hagane/api/neutron"
 	"github.com/hagane-cloud/hagane/api/operator"
+	"github.com/hagane-cloud/hagane/audit"
 	"github.com/hagane-cloud/hagane/bmc"
 	"github.com/hagane-cloud/hagane/bmc/profile"
 	"github.com/hagane-cloud/hagane/conductor"
 	"github.com/hagane-cloud/hagane/db"
 	"github.com/hagane-cloud/hagane/fault"
+	"github.com/hagane-cloud/hagane/idempotency"
 	"github.com/hagane-cloud/hagane/identity"
 	"github.com/hagane-cloud/hagane/image"
 	"github.com/hagane-cloud/hagane/netboot"
@@ -52,6 +55,7 @@ type serveOptions struct {
 	noDHCP                         bool
 	agentWithin                    time.Duration
 	verbose                        bool
+	limits                         api.Limits
 
 	wired func(c *cloud) // called before anything starts; tests look in here
 }
@@ -60,7 +64,7 @@ type serveOptions struct {
 var allRoles = []string{"api", "conductor", "dhcp"}
 
 func serveCommand() *cobra.Command {
-	var o serveOptions
+	o := serveOptions{limits: api.DefaultLimits}
 	c := &cobra.Command{Use: "serve", Short: "run the cloud", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 		return serve(cmd.Context(), o)
 	}}
@@ -76,6 +80,9 @@ func serveCommand() *cobra.Command {
 	f.DurationVar(&o.agentWithin, "agent-within", 5*time.Minute, "how long a node may take to boot the agent before it is reset and told again")
 	f.StringVar(&o.region, "region", "region1", "name of the region in the catalog")
 	f.IntVar(&o.workers, "workers", 64, "runs that are carried on at the same time")
+	f.Float64Var(&o.limits.User.PerSecond, "user-rate", api.DefaultLimits.User.PerSecond, "requests a second that one user may make in the long run; 0 is no limit")
+	f.Float64Var(&o.limits.Address.PerSecond, "address-rate", api.DefaultLimits.Address.PerSecond, "requests a second that one address may make; 0 is no limit")
+	f.Float64Var(&o.limits.Guests.PerSecond, "login-rate", api.DefaultLimits.Guests.PerSecond, "logins a second that one address may make; 0 is no limit")
 	f.StringVar(&o.pace, "bmc-pace", "real", "how patient to be with BMCs: real, or lab for simulated ones that recover within moments")
 	f.BoolVar(&o.verbose, "verbose", false, "log every request")
 	return c
@@ -126,6 +133,8 @@ type cloud struct {
 	networks  *network.Service
 	images    *image.Service
 	servers   *server.Service
+	audit     *audit.Service
+	keys      *idempotency.Service
 	media     string // URL by which BMCs reach the API; "" when it is not known
 	shelf     *disc.Shelf
 }
@@ -185,6 +194,7 @@ func wire(o serveOptions, d *db.DB, log *slog.Logger) (*cloud, error) {
 	}
 	c.engine = workflow.NewEngine(d, c.queue, log)
 	c.identity = identity.NewService(d)
+	c.audit, c.keys = audit.NewService(d, log), idempotency.NewService(d, box)
 	c.networks = network.NewService(network.Options{DB: d, Box: box, Open: openSwitch, VLANLo: 100, VLANHi: 3999, Systems: systemNetworks()})
 	if c.images, err = image.NewService(d, filepath.Join(o.data, "images")); err != nil {
 		return nil, err
@@ -202,6 +212,8 @@ func wire(o serveOptions, d *db.DB, log *slog.Logger) (*cloud, error) {
 	c.conductor.Every("watch the power", time.Second, func(ctx context.Context) error { return c.nodes.Watch(ctx, id) })
 	c.conductor.Every("close idle BMC sessions", 30*time.Second, func(ctx context.Context) error { return c.nodes.CloseIdle(ctx, keepSession) })
 	c.conductor.Every("drop expired tokens", 10*time.Minute, c.identity.Expire)
+	c.conductor.Every("drop old audit records", time.Hour, c.audit.Expire)
+	c.conductor.Every("forget old idempotency keys", time.Hour, c.keys.Expire)
 	return c, nil
 }
 
@@ -264,8 +276,11 @@ func (c *cloud) listen(ctx context.Context, g *errgroup.Group) error {
 		}
 		return nil
 	})
+	auditing, ended := context.WithCancel(context.WithoutCancel(ctx)) // until the last request has been answered
+	g.Go(func() error { c.audit.Run(auditing); return nil })
 	g.Go(func() error {
 		<-ctx.Done()
+		defer ended()
 		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 		defer cancel()
 		if err := hs.Shutdown(stop); err != nil {
@@ -278,6 +293,11 @@ func (c *cloud) listen(ctx context.Context, g *errgroup.Group) error {
 }
 
 func (c *cloud) handler() http.Handler {
+	return api.Handler(c.dialects(), api.Options{Tokens: c.identity, Audit: c.audit, Keys: c.keys, Limits: c.o.limits, Log: c.log})
+}
+
+// dialects are all services of the API.
+func (c *cloud) dialects() []api.Dialect {
 	catalog := []keystone.Endpoint{
 		{ID: "identity", Type: "identity", Name: "keystone", Path: keystone.Prefix + "/v3"},
 		{ID: "baremetal-server", Type: "baremetal-server", Name: "baremetal-server", Path: ecl.Prefix + "/v2/{project}"},
@@ -285,8 +305,9 @@ func (c *cloud) handler() http.Handler {
 		{ID: "network", Type: "network", Name: "neutron", Path: neutron.Prefix},
 		{ID: "image", Type: "image", Name: "glance", Path: glance.Prefix},
 		{ID: "operator", Type: "operator", Name: "hagane", Path: operator.Prefix},
+		{ID: "audit", Type: "audit", Name: "audit", Path: auditapi.Prefix},
 	}
-	return api.Handler([]api.Dialect{
+	return []api.Dialect{
 		keystone.Dialect(c.identity, catalog, c.o.region),
 		ecl.Dialect(c.servers, c.nodes, c.networks, c.images),
 		ironic.Dialect(c.nodes),
@@ -294,5 +315,6 @@ func (c *cloud) handler() http.Handler {
 		glance.Dialect(c.images),
 		operator.Dialect(c.nodes, c.networks, c.servers),
 		media.Dialect(c.agentDisc, c.servers.MediumData),
-	}, c.identity, c.log)
+		auditapi.Dialect(c.audit, operator.Error),
+	}
 }

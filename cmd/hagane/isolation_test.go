@@ -1,0 +1,217 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/hagane-cloud/hagane/api"
+	"github.com/hagane-cloud/hagane/client"
+)
+
+// actor is someone who tries a route.
+type actor struct {
+	name, token, project string
+	may                  []api.Who // the permissions that the actor has
+}
+
+// isolation is a cloud with a victim's things in it.
+type isolation struct {
+	*testCloud
+	routes []isolatedRoute
+	ids    map[string]string // of what the victim has, by the path segment before the id
+	victim string            // project
+}
+
+type isolatedRoute struct {
+	api.Route
+	prefix string
+}
+
+// TestIsolation takes every route of every service, tries it as no one, with a wrong token, and as a reader, another
+// tenant's member and admin, and an operator, and compares the outcome with the permission that is written beside it.
+// What another tenant is told about the victim's things must be what it is told about things that do not exist.
+func TestIsolation(t *testing.T) {
+	c := startIsolation(t)
+	actors := c.actors()
+	tried := 0
+	for _, rt := range c.routes {
+		if rt.prefix == "/media" {
+			continue // its links hold a secret of their own
+		}
+		path := rt.prefix + rt.Path
+		t.Run(rt.Verb+" "+path, func(t *testing.T) {
+			nowhere := c.fill(path, "", nil)
+			if a := c.ask("", rt.Verb, nowhere, "{}"); (a.status == http.StatusUnauthorized) == (rt.Who == api.Anyone) && rt.Verb != "POST" {
+				t.Errorf("no one got %d", a.status)
+			}
+			if a := c.ask("nonsense", rt.Verb, nowhere, "{}"); (a.status == http.StatusUnauthorized) == (rt.Who == api.Anyone) && rt.Verb != "POST" {
+				t.Errorf("a wrong token got %d", a.status)
+			}
+			for _, who := range actors {
+				c.tries(t, who, rt, path)
+				tried++
+			}
+		})
+	}
+	t.Logf("%d routes, %d tries as someone", len(c.routes), tried)
+	if tried < 500 {
+		t.Errorf("only %d tries", tried)
+	}
+}
+
+// tries has an actor try a route, with the victim's ids and with ids of nothing.
+func (c *isolation) tries(t *testing.T, who actor, rt isolatedRoute, path string) {
+	t.Helper()
+	allowed := rt.Who == api.Anyone
+	for _, p := range who.may {
+		allowed = allowed || p == rt.Who
+	}
+	nothing := uuid.NewString()
+	other := func(string) string { return nothing }
+	no := c.ask(who.token, rt.Verb, c.fill(path, who.project, other), "{}")
+	if refused := no.status == http.StatusForbidden; !allowed && !refused {
+		t.Errorf("%s, who may not: %d %s", who.name, no.status, no.body)
+	}
+	if no.status >= http.StatusInternalServerError && no.status != http.StatusServiceUnavailable {
+		t.Errorf("%s: %d %s", who.name, no.status, no.body)
+	}
+	if who.name == "reader" && rt.Verb == "GET" && allowed && c.known(path) {
+		if own := c.ask(who.token, rt.Verb, c.fill(path, who.project, c.own), ""); own.status == http.StatusNotFound {
+			t.Errorf("the victim's own reader: %d %s: the test does not try the victim's things", own.status, own.body)
+		}
+	}
+	if !strings.HasPrefix(who.name, "other") {
+		return
+	}
+	yes := c.ask(who.token, rt.Verb, c.fill(path, who.project, c.own), "{}")
+	told := yes.body
+	for _, id := range c.ids {
+		told = strings.ReplaceAll(told, id, nothing)
+	}
+	if yes.status != no.status || (told != no.body && strings.Contains(rt.Path, "{") && c.known(path)) {
+		t.Errorf("%s is told %d %s of the victim's, and %d %s of what does not exist", who.name, yes.status, yes.body, no.status, no.body)
+	}
+	if !strings.Contains(rt.Path, "{id}") && rt.prefix != "/audit" { // which tells what the actor itself has asked for
+		for what, id := range c.ids {
+			if strings.Contains(yes.body, id) && yes.status < http.StatusBadRequest {
+				t.Errorf("%s finds the victim's %s in the answer: %s", who.name, what, yes.body)
+			}
+		}
+	}
+	if strings.Contains(path, "{project}") && rt.Who != api.Anyone {
+		if a := c.ask(who.token, rt.Verb, c.fill(path, c.victim, c.own), "{}"); a.status < http.StatusBadRequest {
+			t.Errorf("%s names the victim's project in the path and gets %d %s", who.name, a.status, a.body)
+		}
+	}
+}
+
+// known reports whether all ids in a path can be those of the victim's things.
+func (c *isolation) known(path string) bool {
+	segments := strings.Split(path, "/")
+	for i, s := range segments {
+		if strings.HasPrefix(s, "{") && s != "{project}" && c.ids[segments[i-1]] == "" {
+			return false
+		}
+	}
+	return strings.Contains(path, "{")
+}
+
+func (c *isolation) own(kind string) string { return c.ids[kind] }
+
+// fill puts ids into a path: the project, and for others what id returns for the segment before them.
+func (c *isolation) fill(path, project string, id func(kind string) string) string {
+	segments := strings.Split(path, "/")
+	for i, s := range segments {
+		switch {
+		case s == "{project}":
+			segments[i] = project
+			if project == "" {
+				segments[i] = "p"
+			}
+		case strings.HasPrefix(s, "{") && strings.HasSuffix(s, "}"):
+			segments[i] = uuid.Nil.String()
+			if id != nil {
+				if v := id(segments[i-1]); v != "" {
+					segments[i] = v
+				}
+			}
+		}
+	}
+	return strings.Join(segments, "/")
+}
+
+func startIsolation(t *testing.T) *isolation {
+	t.Helper()
+	c := &isolation{testCloud: &testCloud{T: t, data: t.TempDir()}, ids: map[string]string{}}
+	c.serveWith(serveOptions{roles: allRoles, wired: func(inner *cloud) {
+		for _, d := range inner.dialects() {
+			for _, rt := range d.Routes {
+				c.routes = append(c.routes, isolatedRoute{rt, d.Prefix})
+			}
+		}
+	}})
+	c.reconnect()
+	c.fakeNode("n1", "02:00:00:00:00:01")
+	victim := c.tenant("victim")
+	c.victim = victim.ProjectID
+	g := c.ground(victim)
+	s := must[serverDoc](c.testCloud, victim, "POST", "baremetal-server", "/servers", g.body("victims-server"))
+	c.serverUntil(victim, s.Server.ID, "ACTIVE")
+	must[any](c.testCloud, victim, "POST", "baremetal-server", "/os-keypairs", object{"keypair": object{"name": "victims-key"}})
+	c.ids["networks"], c.ids["images"], c.ids["servers"], c.ids["os-keypairs"] = g.network, g.image, s.Server.ID, "victims-key"
+	for _, kind := range []string{"subnets", "ports"} {
+		var doc map[string][]struct{ ID string }
+		if err := victim.Do(t.Context(), "GET", "network", "/v2.0/"+kind, nil, &doc); err != nil || len(doc[kind]) == 0 {
+			t.Fatalf("the victim has no %s: %v", kind, err)
+		}
+		c.ids[kind] = doc[kind][0].ID
+	}
+	c.ids["projects"] = c.victim
+	return c
+}
+
+// actors logs everyone in.
+func (c *isolation) actors() []actor {
+	c.Helper()
+	everyone := []api.Who{api.Anyone, api.Authenticated, api.Readers, api.Auditors}
+	c.tenant("other-member")
+	c.roleOn("victim", "reader", "reader")
+	c.roleOn("other-member", "other-admin", "admin")
+	a, err := client.ReadAccess(c.data, cloudName)
+	if err != nil {
+		c.Fatal(err)
+	}
+	out := []actor{
+		{name: "reader", may: everyone}, {name: "other-member", may: append(everyone[:4:4], api.Members)}, {name: "other-admin", may: append(everyone[:4:4], api.Members)},
+		{name: "operator", may: append(everyone[:4:4], api.Members, api.Operators, api.OperatorsRead)},
+	}
+	for i, project := range []string{"victim", "other-member", "other-member", a.ProjectName} {
+		user, password := out[i].name, "password of "+out[i].name
+		if out[i].name == "operator" {
+			user, password = a.Username, a.Password
+		}
+		var got answer
+		if out[i].token, got = c.login(user, password, project); out[i].token == "" {
+			c.Fatalf("%s: %d %s", user, got.status, got.body)
+		}
+		var doc struct{ Token struct{ Project struct{ ID string } } }
+		if err := json.Unmarshal([]byte(got.body), &doc); err != nil {
+			c.Fatal(err)
+		}
+		out[i].project = doc.Token.Project.ID
+	}
+	return out
+}
+
+// roleOn makes a user with a role on a project.
+func (c *isolation) roleOn(project, user, role string) {
+	c.Helper()
+	ps := must[struct{ Projects []struct{ ID string } }](c.testCloud, c.admin, "GET", "identity", "/projects?name="+project, nil)
+	u := must[struct{ User struct{ ID string } }](c.testCloud, c.admin, "POST", "identity", "/users", object{"user": object{"name": user, "password": "password of " + user}})
+	must[any](c.testCloud, c.admin, "PUT", "identity", fmt.Sprintf("/projects/%s/users/%s/roles/role-%s", ps.Projects[0].ID, u.User.ID, role), nil)
+}
