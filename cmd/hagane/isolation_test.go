@@ -25,6 +25,8 @@ type isolation struct {
 	routes []isolatedRoute
 	ids    map[string]string // of what the victim has, by the path segment before the id
 	victim string            // project
+	*contract
+	compared int // answers with what describes them
 }
 
 type isolatedRoute struct {
@@ -34,9 +36,11 @@ type isolatedRoute struct {
 
 // TestIsolation takes every route of every service, tries it as no one, with a wrong token, and as a reader, another
 // tenant's member and admin, and an operator, and compares the outcome with the permission that is written beside it.
-// What another tenant is told about the victim's things must be what it is told about things that do not exist.
+// What another tenant is told about the victim's things must be what it is told about things that do not exist. Answers
+// are compared with the OpenAPI documents on the way.
 func TestIsolation(t *testing.T) {
 	c := startIsolation(t)
+	c.contract = newContract(t)
 	actors := c.actors()
 	tried := 0
 	for _, rt := range c.routes {
@@ -59,8 +63,9 @@ func TestIsolation(t *testing.T) {
 		})
 	}
 	t.Logf("%d routes, %d tries as someone", len(c.routes), tried)
-	if tried < 500 {
-		t.Errorf("only %d tries", tried)
+	t.Logf("%d answers are as the OpenAPI documents say", c.compared)
+	if tried < 500 || c.compared < 100 {
+		t.Errorf("only %d tries and %d comparisons", tried, c.compared)
 	}
 }
 
@@ -80,10 +85,13 @@ func (c *isolation) tries(t *testing.T, who actor, rt isolatedRoute, path string
 	if no.status >= http.StatusInternalServerError && no.status != http.StatusServiceUnavailable {
 		t.Errorf("%s: %d %s", who.name, no.status, no.body)
 	}
-	if who.name == "reader" && rt.Verb == "GET" && allowed && c.known(path) {
-		if own := c.ask(who.token, rt.Verb, c.fill(path, who.project, c.own), ""); own.status == http.StatusNotFound {
+	c.described(t, rt, no)
+	if rt.Verb == "GET" && allowed && (who.name == "operator" || who.name == "reader" && c.known(path)) {
+		own := c.ask(who.token, rt.Verb, c.fill(path, who.project, c.own), "")
+		if own.status == http.StatusNotFound && who.name == "reader" {
 			t.Errorf("the victim's own reader: %d %s: the test does not try the victim's things", own.status, own.body)
 		}
+		c.described(t, rt, own)
 	}
 	if !strings.HasPrefix(who.name, "other") {
 		return
@@ -103,10 +111,22 @@ func (c *isolation) tries(t *testing.T, who actor, rt isolatedRoute, path string
 			}
 		}
 	}
-	if strings.Contains(path, "{project}") && rt.Who != api.Anyone {
+	if (strings.Contains(path, "{project}") || strings.Contains(path, "{tenant}")) && rt.Who != api.Anyone {
 		if a := c.ask(who.token, rt.Verb, c.fill(path, c.victim, c.own), "{}"); a.status < http.StatusBadRequest {
 			t.Errorf("%s names the victim's project in the path and gets %d %s", who.name, a.status, a.body)
 		}
+	}
+}
+
+// described compares an answer with what the documents say of it.
+func (c *isolation) described(t *testing.T, rt isolatedRoute, a answer) {
+	t.Helper()
+	told, err := c.check(rt, a)
+	if err != nil {
+		t.Errorf("the answer %d %s is not as described: %v", a.status, a.body, err)
+	}
+	if told {
+		c.compared++
 	}
 }
 
@@ -114,7 +134,7 @@ func (c *isolation) tries(t *testing.T, who actor, rt isolatedRoute, path string
 func (c *isolation) known(path string) bool {
 	segments := strings.Split(path, "/")
 	for i, s := range segments {
-		if strings.HasPrefix(s, "{") && s != "{project}" && c.ids[segments[i-1]] == "" {
+		if strings.HasPrefix(s, "{") && s != "{project}" && s != "{tenant}" && c.ids[segments[i-1]] == "" {
 			return false
 		}
 	}
@@ -128,7 +148,7 @@ func (c *isolation) fill(path, project string, id func(kind string) string) stri
 	segments := strings.Split(path, "/")
 	for i, s := range segments {
 		switch {
-		case s == "{project}":
+		case s == "{project}", s == "{tenant}":
 			segments[i] = project
 			if project == "" {
 				segments[i] = "p"
@@ -172,6 +192,8 @@ func startIsolation(t *testing.T) *isolation {
 		c.ids[kind] = doc[kind][0].ID
 	}
 	c.ids["projects"] = c.victim
+	nodes := must[struct{ Nodes []struct{ UUID string } }](c.testCloud, c.admin, "GET", "baremetal", "/v1/nodes", nil)
+	c.ids["nodes"] = nodes.Nodes[0].UUID
 	return c
 }
 
@@ -199,7 +221,9 @@ func (c *isolation) actors() []actor {
 		if out[i].token, got = c.login(user, password, project); out[i].token == "" {
 			c.Fatalf("%s: %d %s", user, got.status, got.body)
 		}
-		var doc struct{ Token struct{ Project struct{ ID string } } }
+		var doc struct {
+			Token struct{ Project struct{ ID string } }
+		}
 		if err := json.Unmarshal([]byte(got.body), &doc); err != nil {
 			c.Fatal(err)
 		}

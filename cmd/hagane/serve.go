@@ -26,6 +26,7 @@ import (
 	"github.com/hagane-cloud/hagane/api/keystone"
 	"github.com/hagane-cloud/hagane/api/media"
 	"github.com/hagane-cloud/hagane/api/neutron"
+	"github.com/hagane-cloud/hagane/api/openapi"
 	"github.com/hagane-cloud/hagane/api/operator"
 	"github.com/hagane-cloud/hagane/audit"
 	"github.com/hagane-cloud/hagane/bmc"
@@ -316,5 +317,6 @@ func (c *cloud) dialects() []api.Dialect {
 		operator.Dialect(c.nodes, c.networks, c.servers),
 		media.Dialect(c.agentDisc, c.servers.MediumData),
 		auditapi.Dialect(c.audit, operator.Error),
+		openapi.Dialect(operator.Error),
 	}
 }
