@@ -27,6 +27,8 @@ const (
 	Operators                // whoever runs the cloud
 	OperatorsRead            // operators, and readers on the system
 	Auditors                 // readers, for what is their project's, and operators and readers on the system, for all
+	NodeReaders              // readers, for nodes that their project owns or leases, and operators and readers on the system, for all
+	NodeMembers              // members, for nodes that their project owns or leases, and operators, for all
 )
 
 // Route is one operation of a dialect.
@@ -129,7 +131,9 @@ func Permit(c identity.Caller, who Who) error {
 		ok = c.Operator()
 	case OperatorsRead:
 		ok = c.Operator() || (c.System && c.Has(identity.Reader))
-	case Auditors:
+	case NodeMembers:
+		ok = c.Operator() || (c.Project != nil && c.Has(identity.Member))
+	case Auditors, NodeReaders:
 		ok = (c.Project != nil || c.System) && c.Has(identity.Reader)
 	}
 	if !ok {

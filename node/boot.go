@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/uptrace/bun"
+
 	"github.com/hagane-cloud/hagane/agent/protocol"
 	"github.com/hagane-cloud/hagane/bmc"
+	"github.com/hagane-cloud/hagane/db"
 	"github.com/hagane-cloud/hagane/fault"
 	"github.com/hagane-cloud/hagane/workflow"
 )
@@ -205,13 +208,14 @@ func takeInventory(ctx context.Context, j *Job) error {
 	if res == nil || res.Inventory == nil {
 		return workflow.GiveUp(fault.Errorf(fault.Conflict, "the agent sent no inventory"))
 	}
-	return j.update(ctx, func(n *Node) { n.learn(*res.Inventory) }, "inventory", "properties")
+	return j.update(ctx, func(n *Node) { n.learn(*res.Inventory) }, "inventory", "properties", "inspected_at")
 }
 
 // learn fills the properties that schedulers know from an inventory.
 func (n *Node) learn(inv protocol.Inventory) {
 	const mib, gib = 1 << 20, 1 << 30
 	n.Inventory = &inv
+	n.InspectedAt = bun.NullTime{Time: db.Now()}
 	props := map[string]string{}
 	for k, v := range n.Properties {
 		props[k] = v

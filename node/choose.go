@@ -17,6 +17,8 @@ type Want struct {
 	Traits        []string       // all of them
 	NICs          map[string]int // how many ports of each plane
 	Not           []ID           // nodes that were tried already
+	Among         []ID           // only these, unless it is empty
+	Project       string         // who wants it: a node of another project is not for it
 }
 
 // Choose lends an available node that fits to owner, in the caller's transaction: of those that fit, the one that has
@@ -69,12 +71,26 @@ func (s *Service) unfit(n *Node, w Want) string {
 		return "without the traits"
 	case n.Owner != "":
 		return "in use"
+	case len(w.Among) > 0 && !slices.Contains(w.Among, n.ID):
+		return "not among the candidates"
+	case !n.lendable(w.Project):
+		return "kept for other projects"
+	case n.Retired:
+		return "retired"
 	case len(n.Holds) > 0:
 		return "held"
 	case n.State != Available:
 		return string(n.State)
 	}
 	return ""
+}
+
+// lendable reports whether a project may have the node: one that belongs or is leased to a project is for that one alone.
+func (n *Node) lendable(project string) bool {
+	if n.Lessee != "" {
+		return n.Lessee == project
+	}
+	return n.Project == "" || n.Project == project
 }
 
 func enough(ps []Port, nics map[string]int) bool {

@@ -189,15 +189,48 @@ func (s *Service) Perform(ctx context.Context, id ID, w Deed) error {
 	return s.outcome(ctx, run.ID, deed.Within(), w.Do)
 }
 
-// AskDeed has a deed begun and does not wait for it.
+// mostWaiting is how many deeds may wait for the one under way.
+const mostWaiting = 8
+
+// AskDeed has a deed begun and does not wait for it. While another deed is under way it waits for its turn.
 func (s *Service) AskDeed(ctx context.Context, id ID, w Deed) error {
+	if err := w.Check(); err != nil {
+		return err
+	}
 	return s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
-		if _, err := get(ctx, tx, id); err != nil {
+		n, err := get(ctx, tx, id)
+		if err != nil {
 			return err
 		}
-		_, err := s.Ask(ctx, tx, id, w)
+		live, err := s.Engine.Live(ctx, tx, string(id))
+		if err != nil {
+			return err
+		}
+		if live == nil || live.Workflow != deed.Name {
+			_, err := s.Ask(ctx, tx, id, w)
+			return err
+		}
+		if len(n.Deeds) >= mostWaiting {
+			return fault.Errorf(fault.Conflict, "%d requests wait for the BMC already; wait for them, or look at why it does not answer", len(n.Deeds))
+		}
+		n.Deeds = append(n.Deeds, w)
+		_, err = tx.NewUpdate().Model(n).Column("deeds").WherePK().Exec(ctx)
 		return err
 	})
+}
+
+// nextDeed begins the deed whose turn it is.
+func (s *Service) nextDeed(ctx context.Context, tx db.Tx, n *Node) error {
+	if len(n.Deeds) == 0 {
+		return nil
+	}
+	next := n.Deeds[0]
+	n.Deeds = n.Deeds[1:]
+	if _, err := tx.NewUpdate().Model(n).Column("deeds").WherePK().Exec(ctx); err != nil {
+		return err
+	}
+	_, err := s.Ask(ctx, tx, n.ID, next)
+	return err
 }
 
 // Kinds are the kinds of truth that can be looked up at a BMC.

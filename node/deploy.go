@@ -21,16 +21,22 @@ func (s *Service) Deploy(ctx context.Context, tx db.Tx, id ID, owner string, d D
 	if n.Owner != owner {
 		return fault.Errorf(fault.Conflict, "the node %s is not lent to %s", n.Name, owner)
 	}
+	if err := s.recordDeployment(ctx, tx, n, d, files); err != nil {
+		return err
+	}
+	return s.enter(ctx, tx, n, "deploy")
+}
+
+// recordDeployment keeps what a node is to become.
+func (s *Service) recordDeployment(ctx context.Context, tx db.Tx, n *Node, d Deployment, files map[string][]byte) error {
 	raw, err := json.Marshal(files)
 	if err != nil {
 		return err
 	}
 	d.NodeID, d.Files = n.ID, s.Box.Seal(filesPlace(n.ID), raw)
-	if _, err := tx.NewInsert().Model(&d).On("CONFLICT (node_id) DO UPDATE").Set("image_id = EXCLUDED.image_id").Set("image = EXCLUDED.image").
-		Set("links = EXCLUDED.links").Set("files = EXCLUDED.files").Set("written = NULL").Exec(ctx); err != nil {
-		return fault.E(fault.Internal, "recording the deployment", err)
-	}
-	return s.enter(ctx, tx, n, "deploy")
+	_, err = tx.NewInsert().Model(&d).On("CONFLICT (node_id) DO UPDATE").Set("image_id = EXCLUDED.image_id").Set("image = EXCLUDED.image").
+		Set("links = EXCLUDED.links").Set("files = EXCLUDED.files").Set("written = NULL").Set("standalone = EXCLUDED.standalone").Exec(ctx)
+	return fault.Wrap("recording the deployment", err)
 }
 
 // Undeploy takes a node back from its owner: off, cut from its networks, then cleaned. A deployment under way is aborted first.

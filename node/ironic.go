@@ -9,19 +9,24 @@ func ProvisionState(s State, p workflow.Phase) string {
 	if !ok {
 		return string(s)
 	}
-	switch p {
-	case workflow.Waits:
-		return names.wait
-	case workflow.Held:
-		return names.hold
-	case workflow.Failed:
-		return names.failed
-	case workflow.Queued, workflow.Running, workflow.Aborting, workflow.Done:
-	}
-	return names.moving
+	return names.of(p)
 }
 
 type names struct{ moving, wait, hold, failed string }
+
+// of is the name in a phase of the run.
+func (n names) of(p workflow.Phase) string {
+	switch p {
+	case workflow.Waits:
+		return n.wait
+	case workflow.Held:
+		return n.hold
+	case workflow.Failed:
+		return n.failed
+	case workflow.Queued, workflow.Running, workflow.Aborting, workflow.Done:
+	}
+	return n.moving
+}
 
 // projection has a row for each moving state. Where Ironic has no name for a phase, its moving name stands.
 var projection = map[State]names{
@@ -30,6 +35,10 @@ var projection = map[State]names{
 	Cleaning:   {"cleaning", "clean wait", "clean hold", "clean failed"},
 	Deploying:  {"deploying", "wait call-back", "deploy hold", "deploy failed"},
 	Deleting:   {"deleting", "deleting", "deleting", "error"},
+	Rebuilding: {"deploying", "wait call-back", "deploy hold", "deploy failed"},
+	Adopting:   {"adopting", "adopting", "adopting", "adopt failed"},
+	Tending:    {"cleaning", "clean wait", "clean hold", "clean failed"},
+	Servicing:  {"servicing", "service wait", "service hold", "service failed"},
 }
 
 // TargetState is what Ironic shows as target_provision_state: where the run leads; "" at rest.

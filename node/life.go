@@ -26,6 +26,10 @@ const (
 	Cleaning   State = "cleaning"
 	Deploying  State = "deploying"
 	Deleting   State = "deleting"
+	Adopting   State = "adopting"   // a server that runs already becomes ours
+	Tending    State = "tending"    // steps that an operator asked for, on a node that nobody has: Ironic's manual cleaning
+	Servicing  State = "servicing"  // the same on a node that is lent
+	Rebuilding State = "rebuilding" // deployed anew for the same tenant
 )
 
 // Place is a state together with how its run stands.
@@ -60,11 +64,15 @@ type Verb struct {
 // Verbs are the arrows that someone asks for. To abort is possible from every moving state that has not failed.
 var Verbs = []Verb{
 	{Name: "manage", From: in(Enroll), Enter: Verifying},
-	{Name: "manage", From: slices.Concat(in(Available), failed(Inspecting, Cleaning)), Enter: Manageable},
+	{Name: "manage", From: slices.Concat(in(Available), failed(Inspecting, Cleaning, Adopting, Tending)), Enter: Manageable},
 	{Name: "inspect", From: slices.Concat(in(Manageable), failed(Inspecting)), Enter: Inspecting},
 	{Name: "provide", From: in(Manageable), Enter: Cleaning},
+	{Name: "clean", From: slices.Concat(in(Manageable), failed(Tending)), Enter: Tending},
+	{Name: "adopt", From: slices.Concat(in(Manageable), failed(Adopting)), Enter: Adopting},
 	{Name: "deploy", From: in(Available), Enter: Deploying},
-	{Name: "undeploy", From: slices.Concat(in(Active), failed(Deploying, Deleting)), Enter: Deleting},
+	{Name: "rebuild", From: slices.Concat(in(Active), failed(Deploying, Rebuilding)), Enter: Rebuilding},
+	{Name: "service", From: slices.Concat(in(Active), failed(Servicing)), Enter: Servicing},
+	{Name: "undeploy", From: slices.Concat(in(Active), failed(Deploying, Rebuilding, Servicing, Adopting, Deleting)), Enter: Deleting},
 }
 
 // Work is an arrow that happens by itself, while a node is in a moving state.
@@ -81,6 +89,10 @@ var Works = []Work{
 	{While: Inspecting, Run: inspect, Then: Manageable},
 	{While: Cleaning, Run: clean, Then: Available},
 	{While: Deploying, Run: deploy, Then: Active},
+	{While: Rebuilding, Run: rebuild, Then: Active},
+	{While: Adopting, Run: adopt, Then: Active},
+	{While: Tending, Run: tend, Then: Manageable},
+	{While: Servicing, Run: service, Then: Active},
 	{While: Deleting, Run: undeploy, Then: Cleaning},
 }
 
@@ -123,6 +135,31 @@ var deploy = workflow.Workflow[*Job]{Name: "deploy/1", Steps: []workflow.Step[*J
 	{Name: "power off after writing", Do: shutDown, Within: 3 * time.Minute},
 	{Name: "join the tenant's networks", Do: joinTenant, Undo: leaveNetworks, Within: 1 * time.Minute},
 	{Name: "boot from disk", Do: bootFromDisk, Undo: powerOff, Within: 15 * time.Minute},
+}}
+
+// rebuild is deploy for a node that runs its tenant's system: it leaves the tenant's networks first.
+var rebuild = workflow.Workflow[*Job]{Name: "rebuild/1", Steps: slices.Concat([]workflow.Step[*Job]{
+	{Name: "leave the tenant's networks", Do: leaveNetworks, Within: 16 * time.Minute},
+}, deploy.Steps[1:])}
+
+var adopt = workflow.Workflow[*Job]{Name: "adopt/1", Steps: []workflow.Step[*Job]{
+	{Name: "reach the BMC", Do: reachBMC, Within: 3 * time.Minute},
+	{Name: "read the power state", Do: readPower, Within: 2 * time.Minute},
+}}
+
+var tend = workflow.Workflow[*Job]{Name: "tend/1", Steps: []workflow.Step[*Job]{
+	{Name: "take the steps that were asked for", Do: takeSteps, Within: 6 * time.Hour},
+	{Name: "power off before erasing", Do: ifErasing(powerOff), Within: 15 * time.Minute},
+	{Name: "join the cleaning network", Do: ifErasing(joinCleaning), Undo: leaveNetworks, Within: 1 * time.Minute},
+	{Name: "boot the agent", Do: ifErasing(bootAgent), Undo: dismissAgent, Within: 15 * time.Minute},
+	{Name: "hear from the agent", Do: ifErasing(heardFromAgent), Within: 15 * time.Minute},
+	{Name: "erase the disks", Do: ifErasing(eraseDisks), Within: 24 * time.Hour, NotAbortable: true},
+	{Name: "power off after erasing", Do: ifErasing(shutDown), Within: 3 * time.Minute},
+	{Name: "leave the cleaning network", Do: ifErasing(leaveNetworks), Within: 1 * time.Minute},
+}}
+
+var service = workflow.Workflow[*Job]{Name: "service/1", Steps: []workflow.Step[*Job]{
+	{Name: "take the steps that were asked for", Do: takeSteps, Within: 6 * time.Hour},
 }}
 
 var undeploy = workflow.Workflow[*Job]{Name: "undeploy/1", Steps: []workflow.Step[*Job]{

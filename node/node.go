@@ -39,6 +39,26 @@ type Node struct {
 	Device        map[string]string   // what was learnt about the BMC by working with it (bmc.Memory)
 	BootBy        BootBy              // how the agent is booted
 
+	// What operators and tenants with nodes of their own write down about a node, in Ironic's terms.
+	ChassisID       string
+	ConductorGroup  string
+	Project         string // that the node belongs to (Ironic's owner); "" is the operator's
+	Lessee          string // project that may deploy to it
+	Shard           string
+	ParentID        ID // of the node that this one is a part of
+	Protected       bool
+	ProtectedReason string
+	Retired         bool // cleaned after its tenant, and not offered again
+	RetiredReason   string
+	AutomatedClean  string // "true", "false", or "" for the cloud's rule; a node is always erased before it is offered
+	Interfaces      map[string]string
+	InstanceInfo    map[string]json.RawMessage
+	NetworkData     map[string]json.RawMessage
+	TargetRAID      map[string]json.RawMessage
+	AllocationID    string
+	InspectedAt     bun.NullTime
+	Deeds           []Deed // asked for while another one was under way, in order
+
 	State     State
 	StateAt   time.Time      // when the node entered State
 	RunID     workflow.RunID // the run of a moving state
@@ -99,6 +119,11 @@ type Port struct {
 	Link      map[string]string // Ironic's local_link_connection as given
 	Plane     string            // data or storage
 	PXE       bool              // boots over this port
+	Name      string
+	Describes string `bun:"description"`
+	GroupID   string // of the port group
+	SmartNIC  bool   `bun:"smart_nic"`
+	VIF       string `bun:"vif"` // network port that an operator attached for a deployment; "" when none
 	Extra     map[string]json.RawMessage
 	CreatedAt time.Time
 	UpdatedAt time.Time
@@ -114,6 +139,8 @@ type Deployment struct {
 	Links   []Link
 	Files   []byte // of the config drive, as sealed JSON: they hold user data and passwords
 	Written *protocol.Written
+	// Standalone says that it is no server's: an operator deployed the node.
+	Standalone bool
 }
 
 // Image is what the agent must know of an image.

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"time"
 
 	"github.com/hagane-cloud/hagane/bmc"
 	"github.com/hagane-cloud/hagane/db"
@@ -37,8 +38,27 @@ func (s *Service) RestartBMC(ctx context.Context, id ID, k bmc.RestartKind) erro
 
 // Conductor is a process that drives runs.
 type Conductor struct {
-	Host  string
-	Alive bool
+	Host      string
+	Alive     bool
+	StartedAt time.Time
+	Seen      int64 // milliseconds since 1970, by the database's clock
+}
+
+// SeenAt is when the conductor was last heard of, by the database's clock.
+func (c Conductor) SeenAt() time.Time { return time.UnixMilli(c.Seen).UTC() }
+
+// Unhold lets a node's run that is held go on.
+func (s *Service) Unhold(ctx context.Context, id ID) error {
+	return s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+		live, err := s.Engine.Live(ctx, tx, string(id))
+		if err != nil {
+			return err
+		}
+		if live == nil || live.Phase != workflow.Held {
+			return fault.Errorf(fault.Conflict, "nothing is held on the node")
+		}
+		return s.Engine.Release(ctx, tx, string(id))
+	})
 }
 
 // Conductors returns the conductors of the last day.
@@ -46,7 +66,7 @@ func (s *Service) Conductors(ctx context.Context) ([]Conductor, error) {
 	const day = 24 * 60 * 60 * 1000
 	out := []Conductor{}
 	now := s.DB.NowMillis()
-	err := s.DB.Read().NewRaw("SELECT host, seen >= "+now+" - ? AS alive FROM conductor WHERE seen >= "+now+" - ? ORDER BY started_at",
+	err := s.DB.Read().NewRaw("SELECT host, started_at, seen, seen >= "+now+" - ? AS alive FROM conductor WHERE seen >= "+now+" - ? ORDER BY started_at",
 		workflow.LeaseTime.Milliseconds(), day).Scan(ctx, &out)
 	return out, fault.Wrap("listing conductors", err)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+	"github.com/uptrace/bun"
 
 	"github.com/hagane-cloud/hagane/db"
 	"github.com/hagane-cloud/hagane/fault"
@@ -20,6 +21,12 @@ func (s *Service) CreatePort(ctx context.Context, p Port) (Port, error) {
 		p.ID = PortID(uuid.NewString())
 	}
 	p.CreatedAt, p.UpdatedAt = db.Now(), db.Now()
+	if p.GroupID != "" {
+		g, err := s.PortGroup(ctx, p.GroupID)
+		if err != nil || g.NodeID != p.NodeID {
+			return p, fault.Field("portgroup_uuid", "the node has no port group %s", p.GroupID)
+		}
+	}
 	return p, s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
 		if _, err := get(ctx, tx, p.NodeID); err != nil {
 			return fault.Field("node_uuid", "no node %s", p.NodeID)
@@ -110,12 +117,37 @@ func (s *Service) Port(ctx context.Context, ref string) (*Port, error) {
 	return p, nil
 }
 
-// Ports returns the ports of a node, or of all nodes when id is "".
-func (s *Service) Ports(ctx context.Context, id ID) ([]Port, error) {
-	if id != "" {
-		return ports(ctx, s.DB.Read(), id)
-	}
+// PortFilter selects ports; zero fields do not.
+type PortFilter struct {
+	Node  ID
+	MAC   string
+	Group string
+	Seen  string // by a project: ports of nodes that it owns or leases
+	Page  Page
+}
+
+// ListPorts returns the ports that match, by age.
+func (s *Service) ListPorts(ctx context.Context, f PortFilter) ([]Port, error) {
 	var ps []Port
-	err := s.DB.Read().NewSelect().Model(&ps).OrderExpr("created_at, id").Scan(ctx)
-	return ps, fault.Wrap("listing ports", err)
+	q := s.DB.Read().NewSelect().Model(&ps).OrderExpr("created_at, id")
+	for column, v := range map[string]string{"node_id": string(f.Node), "mac": strings.ToLower(f.MAC), "group_id": f.Group} {
+		if v != "" {
+			q = q.Where("? = ?", bun.Ident(column), v)
+		}
+	}
+	if f.Seen != "" {
+		q = q.Where("node_id IN (SELECT id FROM node WHERE project = ? OR lessee = ?)", f.Seen, f.Seen)
+	}
+	if f.Page.Limit > 0 {
+		q = q.Limit(int64(f.Page.Limit))
+	}
+	if f.Page.Marker != "" {
+		q = q.Where("(created_at, id) > (SELECT created_at, id FROM node_port WHERE id = ?)", f.Page.Marker)
+	}
+	return ps, fault.Wrap("listing ports", q.Scan(ctx))
+}
+
+// Ports returns the ports of a node.
+func (s *Service) Ports(ctx context.Context, id ID) ([]Port, error) {
+	return ports(ctx, s.DB.Read(), id)
 }

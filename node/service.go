@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -160,7 +161,9 @@ func (s *Service) Update(ctx context.Context, n Node, password *string) (Node, e
 	err := s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
 		res, err := tx.NewUpdate().Model(&n).
 			Column("name", "driver", "driver_info", "password", "boot_mode", "boot_by", "resource_class", "zone", "traits", "properties",
-				"extra", "description", "root_hint", "version", "updated_at").
+				"extra", "description", "root_hint", "chassis_id", "conductor_group", "project", "lessee", "shard", "parent_id", "protected",
+				"protected_reason", "retired", "retired_reason", "automated_clean", "interfaces", "instance_info", "network_data", "target_raid",
+				"version", "updated_at").
 			WherePK().Where("version = ?", was).Exec(ctx)
 		if db.Duplicate(err) {
 			return fault.Errorf(fault.Conflict, "a node with the name %q exists already", n.Name)
@@ -180,6 +183,22 @@ func (s *Service) Delete(ctx context.Context, id ID) error {
 		live, err := s.Engine.Live(ctx, tx, string(n.ID))
 		if err != nil {
 			return err
+		}
+		if n.Protected {
+			return fault.Errorf(fault.Denied, "the node is protected; take the protection away first")
+		}
+		if live == nil && n.Owner != "" && len(n.Holds) > 0 {
+			// An operator's own instance may be forgotten with its node, which the hold says to be meant.
+			alone, err := s.Standalone(ctx, tx, n.ID)
+			if err != nil {
+				return err
+			}
+			if alone && s.tenant != nil {
+				if err := s.tenant.Undeployed(ctx, tx, n.Owner, n.ID, ""); err != nil {
+					return err
+				}
+				n.Owner, n.State = "", Manageable
+			}
 		}
 		if n.Owner != "" || n.State == Active || live != nil {
 			return fault.Errorf(fault.Conflict, "the node is in use (%s); undeploy it and wait until it is at rest", n.State)
@@ -207,6 +226,14 @@ func (s *Service) Do(ctx context.Context, id ID, verb string) error {
 
 // enter moves a node along the arrow of a verb.
 func (s *Service) enter(ctx context.Context, tx db.Tx, n *Node, verb string) error {
+	return s.enterWith(ctx, tx, n, verb, nil)
+}
+
+// enterWith is enter with what the state's run is to be told.
+func (s *Service) enterWith(ctx context.Context, tx db.Tx, n *Node, verb string, with any) error {
+	if err := n.forbids(verb); err != nil {
+		return err
+	}
 	at, err := s.placeOf(ctx, tx, n)
 	if err != nil {
 		return err
@@ -219,20 +246,31 @@ func (s *Service) enter(ctx context.Context, tx db.Tx, n *Node, verb string) err
 		}
 		return fault.Errorf(fault.Conflict, "%q is not possible while the node is %s; possible: %s", verb, shown, strings.Join(Allowed(at), ", "))
 	}
-	return s.become(ctx, tx, n, v.Enter)
+	return s.become(ctx, tx, n, v.Enter, with)
 }
 
-// become puts a node into a state and starts that state's run, if it is a moving one.
-func (s *Service) become(ctx context.Context, tx db.Tx, n *Node, to State) error {
+// forbids says why what an operator wrote down about a node does not allow a verb.
+func (n *Node) forbids(verb string) error {
+	switch {
+	case n.Protected && slices.Contains([]string{"undeploy", "rebuild"}, verb):
+		return fault.Errorf(fault.Denied, "the node is protected (%s); take the protection away first", cmp.Or(n.ProtectedReason, "no reason is given"))
+	case n.Retired && verb == "provide":
+		return fault.Errorf(fault.Conflict, "the node is retired (%s) and is not offered any more", cmp.Or(n.RetiredReason, "no reason is given"))
+	}
+	return nil
+}
+
+// become puts a node into a state and starts that state's run, if it is a moving one. with is what the run is told.
+func (s *Service) become(ctx context.Context, tx db.Tx, n *Node, to State, with any) error {
 	n.State, n.StateAt, n.RunID, n.LastError = to, db.Now(), "", ""
 	if w := moving(to); w != nil {
-		run, err := s.Engine.Start(ctx, tx, w.Run.Name, string(n.ID), nil)
+		run, err := s.Engine.Start(ctx, tx, w.Run.Name, string(n.ID), with)
 		if err != nil {
 			return err
 		}
 		n.RunID = run.ID
 	}
-	_, err := tx.NewUpdate().Model(n).Column("state", "state_at", "run_id", "last_error", "owner", "gate", "holds").WherePK().Exec(ctx)
+	_, err := tx.NewUpdate().Model(n).Column("state", "state_at", "run_id", "last_error", "owner", "gate", "holds", "allocation_id").WherePK().Exec(ctx)
 	return err
 }
 
@@ -261,7 +299,10 @@ func (s *Service) Ended(ctx context.Context, tx db.Tx, run workflow.Run) error {
 	case power.Name, restart.Name:
 		return s.powerEnded(ctx, tx, n, run)
 	case deed.Name:
-		return s.deedEnded(ctx, tx, n, run)
+		if err := s.deedEnded(ctx, tx, n, run); err != nil {
+			return err
+		}
+		return s.nextDeed(ctx, tx, n)
 	case restartTheBMC.Name, console.Name, rotate.Name:
 		return nil
 	}
@@ -273,16 +314,23 @@ func (s *Service) Ended(ctx context.Context, tx db.Tx, run workflow.Run) error {
 	if run.Phase == workflow.Failed {
 		err = s.failed(ctx, tx, n, w, run)
 	} else {
+		then := w.Then
 		if was == Deleting {
 			n.Owner = ""
+			err = s.endAllocation(ctx, tx, n)
 		}
-		err = s.become(ctx, tx, n, w.Then)
+		if then == Available && n.Retired {
+			then = Manageable
+		}
+		if err == nil {
+			err = s.become(ctx, tx, n, then, nil)
+		}
 	}
 	if err != nil || owner == "" || s.tenant == nil {
 		return err
 	}
 	switch was {
-	case Deploying:
+	case Deploying, Rebuilding:
 		return s.tenant.Deployed(ctx, tx, owner, n.ID, run.Error)
 	case Deleting:
 		return s.tenant.Undeployed(ctx, tx, owner, n.ID, run.Error)

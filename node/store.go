@@ -19,7 +19,7 @@ func get(ctx context.Context, q bun.IDB, id ID) (*Node, error) {
 	n := new(Node)
 	err := q.NewSelect().Model(n).Where("id = ?", id).Scan(ctx)
 	if db.None(err) {
-		return nil, fault.Errorf(fault.NotFound, "no node %s", id)
+		return nil, fault.Errorf(fault.NotFound, "no node %q", id)
 	}
 	if err != nil {
 		return nil, fault.E(fault.Internal, "reading node "+string(id), err)
@@ -41,50 +41,6 @@ func (s *Service) Get(ctx context.Context, ref string) (*Node, error) {
 		return nil, fault.E(fault.Internal, "reading node "+ref, err)
 	}
 	return n, nil
-}
-
-// Filter selects nodes; zero fields do not.
-type Filter struct {
-	Driver, ResourceClass, Owner string
-	State                        State
-	Associated, Held             *bool
-	Marker                       string // id of the last node of the page before
-	Limit                        int
-}
-
-// List returns the nodes that match, ordered by age and id.
-func (s *Service) List(ctx context.Context, f Filter) ([]Node, error) {
-	var nodes []Node
-	q := s.DB.Read().NewSelect().Model(&nodes).OrderExpr("created_at, id").Limit(int64(f.Limit))
-	if f.Driver != "" {
-		q = q.Where("driver = ?", f.Driver)
-	}
-	if f.ResourceClass != "" {
-		q = q.Where("resource_class = ?", f.ResourceClass)
-	}
-	if f.State != "" {
-		q = q.Where("state = ?", f.State)
-	}
-	if f.Owner != "" {
-		q = q.Where("owner = ?", f.Owner)
-	}
-	if f.Associated != nil {
-		q = q.Where(map[bool]string{true: "owner <> ''", false: "owner = ''"}[*f.Associated])
-	}
-	if f.Held != nil {
-		q = q.Where(map[bool]string{true: "holds NOT IN ('[]', 'null', '')", false: "holds IN ('[]', 'null', '')"}[*f.Held])
-	}
-	if f.Marker != "" {
-		m, err := s.Get(ctx, f.Marker)
-		if err != nil {
-			return nil, fault.Field("marker", "no node %q", f.Marker)
-		}
-		q = q.Where("(created_at, id) > (?, ?)", m.CreatedAt, m.ID)
-	}
-	if err := q.Scan(ctx); err != nil {
-		return nil, fault.E(fault.Internal, "listing nodes", err)
-	}
-	return nodes, nil
 }
 
 // Phases returns the phase of the run of each node that has one.

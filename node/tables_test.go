@@ -14,7 +14,7 @@ import (
 
 var (
 	resting = []State{Enroll, Manageable, Available, Active}
-	movings = []State{Verifying, Inspecting, Cleaning, Deploying, Deleting}
+	movings = []State{Verifying, Inspecting, Cleaning, Deploying, Deleting, Adopting, Tending, Servicing, Rebuilding}
 	update  = flag.Bool("update", false, "write the diagram into the documents")
 )
 

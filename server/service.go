@@ -182,7 +182,7 @@ func (s *Service) addNICs(ctx context.Context, tx db.Tx, srv *Server, wanted []W
 
 // build lends a node and starts to deploy on it, in the caller's transaction.
 func (s *Service) build(ctx context.Context, tx db.Tx, srv *Server, f Flavor, img image.Image, p Private) error {
-	want := node.Want{ResourceClass: f.ResourceClass, Zone: srv.Zone, Traits: f.Traits, NICs: map[string]int{}, Not: srv.Tried}
+	want := node.Want{ResourceClass: f.ResourceClass, Zone: srv.Zone, Traits: f.Traits, NICs: map[string]int{}, Not: srv.Tried, Project: srv.ProjectID}
 	for _, n := range srv.NICs {
 		want.NICs[n.Plane]++
 	}

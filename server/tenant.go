@@ -19,6 +19,10 @@ const mostNodes = 3
 func (s *Service) Deployed(ctx context.Context, tx db.Tx, owner string, n node.ID, failure string) error {
 	srv, err := get(ctx, tx, "", ID(owner))
 	if fault.Is(err, fault.NotFound) {
+		// An operator's instance stays as it is, with the failure as its evidence.
+		if alone, err := s.nodes.Standalone(ctx, tx, n); err != nil || alone {
+			return err
+		}
 		return s.nodes.Undeploy(ctx, tx, n)
 	}
 	if err != nil || srv.NodeID != n {
@@ -114,7 +118,10 @@ func (s *Service) rebuild(ctx context.Context, tx db.Tx, srv *Server) error {
 func (s *Service) Undeployed(ctx context.Context, tx db.Tx, owner string, n node.ID, failure string) error {
 	srv, err := get(ctx, tx, "", ID(owner))
 	if fault.Is(err, fault.NotFound) {
-		return nil
+		if failure != "" {
+			return nil
+		}
+		return s.networks.Unbind(ctx, tx, owner)
 	}
 	if err != nil || srv.NodeID != n {
 		return err

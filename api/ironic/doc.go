@@ -3,6 +3,7 @@ package ironic
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -62,15 +63,16 @@ func nodeDoc(r *api.Request, n *node.Node, run workflow.Run) api.Object {
 		reason, kind = n.Holds[0].Reason, n.Holds[0].Category
 	}
 	d := api.Object{"uuid": n.ID, "name": orNull(n.Name), "driver": theirs(n.Driver), "driver_info": info, "properties": props, "extra": orObject(n.Extra),
-		"resource_class": n.ResourceClass, "description": orNull(n.Description), "traits": orList(n.Traits), "conductor_group": "", "chassis_uuid": nil,
+		"resource_class": n.ResourceClass, "description": orNull(n.Description), "traits": orList(n.Traits), "conductor_group": n.ConductorGroup,
+		"chassis_uuid": orNull(n.ChassisID), "conductor": nil, "parent_node": orNull(string(n.ParentID)), "raid_config": api.Object{}, "target_raid_config": orObject(n.TargetRAID),
 		"provision_state": node.ProvisionState(n.State, run.Phase), "target_provision_state": orNull(node.TargetState(n.State, run.Phase)),
 		"power_state": powerWord(n.Power), "target_power_state": orNull(targetWord(n.PowerTarget)), "last_error": orNull(n.LastError),
-		"maintenance": len(n.Holds) > 0, "maintenance_reason": reason, "fault": kind, "instance_uuid": orNull(n.Owner), "instance_info": api.Object{},
+		"maintenance": len(n.Holds) > 0, "maintenance_reason": reason, "fault": kind, "instance_uuid": orNull(n.Owner), "instance_info": orObject(n.InstanceInfo),
 		"deploy_step": api.Object{}, "clean_step": api.Object{}, "service_step": api.Object{}, "driver_internal_info": internal(run),
 		"provision_updated_at": api.Time(n.StateAt), "created_at": api.Time(n.CreatedAt), "updated_at": api.Time(n.UpdatedAt),
-		"inspection_finished_at": nil, "inspection_started_at": nil, "console_enabled": false, "protected": false, "protected_reason": nil, "retired": false,
-		"retired_reason": nil, "owner": nil, "lessee": nil, "reservation": nil, "boot_mode": n.BootMode, "secure_boot": nil, "shard": nil, "network_data": api.Object{},
-		"automated_clean": nil, "allocation_uuid": nil, "links": self(r, "nodes", string(n.ID)), "ports": self(r, "nodes", string(n.ID)+"/ports")}
+		"inspection_finished_at": api.Time(n.InspectedAt.Time), "inspection_started_at": nil, "console_enabled": false, "protected": n.Protected, "protected_reason": orNull(n.ProtectedReason),
+		"retired": n.Retired, "retired_reason": orNull(n.RetiredReason), "owner": orNull(n.Project), "lessee": orNull(n.Lessee), "reservation": nil, "boot_mode": n.BootMode,
+		"secure_boot": nil, "shard": orNull(n.Shard), "network_data": orObject(n.NetworkData), "automated_clean": orFlag(n.AutomatedClean), "allocation_uuid": orNull(n.AllocationID), "links": self(r, "nodes", string(n.ID)), "ports": self(r, "nodes", string(n.ID)+"/ports")}
 	for _, i := range []string{"power", "management"} {
 		d[i+"_interface"] = n.Driver
 	}
@@ -78,8 +80,20 @@ func nodeDoc(r *api.Request, n *node.Node, run workflow.Run) api.Object {
 		"raid": "no-raid", "rescue": "no-rescue", "storage": "noop", "vendor": "no-vendor", "firmware": offers(n, bmc.CanFirmware, "no-firmware")} {
 		d[i+"_interface"] = v
 	}
+	if n.Driver == "fake" {
+		for _, i := range interfaces {
+			d[i+"_interface"] = "fake"
+		}
+		d["network_interface"], d["storage_interface"] = "noop", "noop"
+	}
+	if seen(r) != "" {
+		d["driver_info"] = api.Object{"hidden": "only operators see how the BMC is reached"}
+	}
 	return d
 }
+
+// interfaces are the parts of a node that Ironic's drivers have one for.
+var interfaces = []string{"bios", "boot", "console", "deploy", "firmware", "inspect", "management", "network", "power", "raid", "rescue", "storage", "vendor"}
 
 // offers returns the driver's name where the BMC has a capability, and else the word for none.
 func offers(n *node.Node, c bmc.Capability, none string) string {
@@ -105,7 +119,7 @@ func bootWord(n *node.Node) string {
 // setBootBy takes a boot_interface over; nil, as when it is unset, is the network.
 func setBootBy(n *node.Node, word *string) error {
 	switch {
-	case word == nil || *word == bootByNetwork:
+	case word == nil || slices.Contains([]string{bootByNetwork, "pxe", "http-ipxe", "http", "fake"}, *word):
 		n.BootBy = node.ByNetwork
 	case *word == bootByMedia:
 		n.BootBy = node.ByMedia
@@ -162,6 +176,14 @@ func orNull(s string) any {
 	return s
 }
 
+// orFlag is a flag that may be unset.
+func orFlag(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s == "true"
+}
+
 func orList(l []string) []string {
 	if l == nil {
 		return []string{}
@@ -181,9 +203,13 @@ func portDoc(r *api.Request, p node.Port) api.Object {
 	for k, v := range p.Link {
 		link[k] = v
 	}
-	return api.Object{"uuid": p.ID, "address": p.MAC, "node_uuid": p.NodeID, "local_link_connection": link, "pxe_enabled": p.PXE, "physical_network": p.Plane,
-		"extra": orObject(p.Extra), "portgroup_uuid": nil, "internal_info": api.Object{}, "is_smartnic": false, "name": nil, "description": nil, "created_at": api.Time(p.CreatedAt),
+	d := api.Object{"uuid": p.ID, "address": p.MAC, "node_uuid": p.NodeID, "local_link_connection": link, "pxe_enabled": p.PXE, "physical_network": p.Plane,
+		"extra": orObject(p.Extra), "portgroup_uuid": orNull(p.GroupID), "internal_info": api.Object{}, "is_smartnic": p.SmartNIC, "name": orNull(p.Name), "description": orNull(p.Describes), "created_at": api.Time(p.CreatedAt),
 		"updated_at": api.Time(p.UpdatedAt), "links": self(r, "ports", string(p.ID))}
+	if p.VIF != "" {
+		d["internal_info"] = api.Object{"tenant_vif_port_id": p.VIF}
+	}
+	return portSince.at(microOf(r), d)
 }
 
 // pick narrows a document to the fields that were asked for.
@@ -228,7 +254,7 @@ func (i *ironic) showNode(w http.ResponseWriter, r *api.Request, status int, n *
 	if err != nil {
 		return err
 	}
-	d, err := pick(nodeDoc(r, n, runs[n.ID]), fieldsOf(r))
+	d, err := pick(nodeSince.at(microOf(r), nodeDoc(r, n, runs[n.ID])), fieldsOf(r))
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ const fresh = 10 * time.Minute
 
 // learn returns what is known of a kind about the node that a path names.
 func learn[T any](i *ironic, r *api.Request, kind string, age time.Duration) (v T, t *node.Truth, err error) {
-	n, err := i.Get(r.Context(), r.PathValue("node"))
+	n, err := i.get(r)
 	if err != nil {
 		return v, nil, err
 	}
@@ -30,7 +30,7 @@ func learn[T any](i *ironic, r *api.Request, kind string, age time.Duration) (v 
 
 // perform has a deed done on the node that a path names, and waits for its outcome.
 func (i *ironic) perform(w http.ResponseWriter, r *api.Request, deed node.Deed) error {
-	n, err := i.Get(r.Context(), r.PathValue("node"))
+	n, err := i.get(r)
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ const (
 )
 
 func (i *ironic) indicators(w http.ResponseWriter, r *api.Request) error {
-	if _, err := i.Get(r.Context(), r.PathValue("node")); err != nil {
+	if _, err := i.get(r); err != nil {
 		return err
 	}
 	return api.JSON(w, http.StatusOK, api.Object{"components": []api.Object{{"name": component, "links": self(r, "nodes", r.PathValue("node")+"/management/indicators/"+component)}}})
@@ -136,6 +136,13 @@ func (i *ironic) biosSetting(w http.ResponseWriter, r *api.Request) error {
 }
 
 func (i *ironic) firmware(w http.ResponseWriter, r *api.Request) error {
+	n, err := i.get(r)
+	if err != nil {
+		return err
+	}
+	if has, _ := n.Has(bmc.CanFirmware); !has && n.Driver != "fake" {
+		return api.JSON(w, http.StatusOK, api.Object{"firmware": []api.Object{}}) // as its firmware_interface says
+	}
 	all, t, err := learn[[]bmc.Component](i, r, "firmware", fresh)
 	if err != nil {
 		return err
@@ -177,11 +184,24 @@ func (i *ironic) setSecureBoot(w http.ResponseWriter, r *api.Request) error {
 
 // ask has a deed begun and answers at once.
 func (i *ironic) ask(w http.ResponseWriter, r *api.Request, deed node.Deed) error {
-	n, err := i.Get(r.Context(), r.PathValue("node"))
+	n, err := i.get(r)
 	if err != nil {
 		return err
 	}
 	return accepted(w, i.AskDeed(r.Context(), n.ID, deed))
+}
+
+// media tells what is in the virtual drives.
+func (i *ironic) media(w http.ResponseWriter, r *api.Request) error {
+	slots, _, err := learn[[]bmc.Slot](i, r, "media", fresh)
+	if err != nil {
+		return err
+	}
+	docs := []api.Object{}
+	for _, s := range slots {
+		docs = append(docs, api.Object{"media_types": s.Media, "inserted": s.Inserted, "image": s.Image, "image_url": orNull(s.Image), "id": s.ID})
+	}
+	return api.JSON(w, http.StatusOK, api.Object{"vmedia": docs})
 }
 
 func (i *ironic) attachMedia(w http.ResponseWriter, r *api.Request) error {
@@ -200,9 +220,17 @@ func (i *ironic) attachMedia(w http.ResponseWriter, r *api.Request) error {
 	if b.Download != "" && b.Download != "http" {
 		return fault.Field("image_download_source", "must be http: the BMC fetches the image by itself")
 	}
-	return i.ask(w, r, node.Deed{Do: node.InsertMedia, Medium: kinds[b.Device], URL: b.URL})
+	n, err := i.get(r)
+	if err != nil {
+		return err
+	}
+	return done(w, http.StatusNoContent, i.AskDeed(r.Context(), n.ID, node.Deed{Do: node.InsertMedia, Medium: kinds[b.Device], URL: b.URL}))
 }
 
 func (i *ironic) detachMedia(w http.ResponseWriter, r *api.Request) error {
-	return i.ask(w, r, node.Deed{Do: node.EjectMedia})
+	n, err := i.get(r)
+	if err != nil {
+		return err
+	}
+	return done(w, http.StatusNoContent, i.AskDeed(r.Context(), n.ID, node.Deed{Do: node.EjectMedia}))
 }

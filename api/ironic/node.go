@@ -1,15 +1,10 @@
 package ironic
 
 import (
-	"encoding/json"
-	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 
-	"github.com/hagane-cloud/hagane/agent/protocol"
 	"github.com/hagane-cloud/hagane/api"
-	"github.com/hagane-cloud/hagane/bmc"
 	"github.com/hagane-cloud/hagane/fault"
 	"github.com/hagane-cloud/hagane/node"
 )
@@ -36,25 +31,10 @@ func (i *ironic) nodesDetail(w http.ResponseWriter, r *api.Request) error {
 }
 
 func (i *ironic) listNodes(w http.ResponseWriter, r *api.Request, fields []string) error {
-	q := r.URL.Query()
-	f := node.Filter{Driver: ours(q.Get("driver")), ResourceClass: q.Get("resource_class"), Owner: q.Get("instance_uuid"), Marker: q.Get("marker"), Limit: pageMost}
-	if v := q.Get("limit"); v != "" {
-		n, err := strconv.Atoi(v)
-		if err != nil || n < 0 {
-			return fault.Field("limit", "must be a number, 0 or more")
-		}
-		if n > 0 {
-			f.Limit = min(n, pageMost)
-		}
-	}
-	var err error
-	if f.Associated, err = boolOf(r, "associated"); err != nil {
+	f, err := nodeFilter(r)
+	if err != nil {
 		return err
 	}
-	if f.Held, err = boolOf(r, "maintenance"); err != nil {
-		return err
-	}
-	f.Limit++ // one more tells whether there is a next page
 	all, err := i.List(r.Context(), f)
 	if err != nil {
 		return err
@@ -68,174 +48,77 @@ func (i *ironic) listNodes(w http.ResponseWriter, r *api.Request, fields []strin
 		return err
 	}
 	docs := []api.Object{}
-	want := q.Get("provision_state")
 	for k := range all {
-		d := nodeDoc(r, &all[k], runs[all[k].ID])
-		if want != "" && d["provision_state"] != want {
-			continue
-		}
-		if d, err = pick(d, fields); err != nil {
+		d, err := pick(nodeSince.at(microOf(r), nodeDoc(r, &all[k], runs[all[k].ID])), fields)
+		if err != nil {
 			return err
 		}
 		docs = append(docs, d)
 	}
 	out := api.Object{"nodes": docs}
 	if more {
+		q := r.URL.Query()
 		q.Set("marker", string(all[len(all)-1].ID))
 		out["next"] = api.BaseURL(r.Request) + r.URL.Path + "?" + q.Encode()
 	}
 	return api.JSON(w, http.StatusOK, out)
 }
 
-func (i *ironic) node(w http.ResponseWriter, r *api.Request) error {
+// nodeFilter reads the filters of a list. One node more than asked for is read, which tells whether there is a next page.
+func nodeFilter(r *api.Request) (node.Filter, error) {
+	q := r.URL.Query()
+	p, err := page(r)
+	f := node.Filter{Driver: ours(q.Get("driver")), ResourceClass: q.Get("resource_class"), Owner: q.Get("instance_uuid"), Chassis: q.Get("chassis_uuid"),
+		ConductorGroup: q.Get("conductor_group"), Project: q.Get("owner"), Lessee: q.Get("lessee"), Fault: q.Get("fault"), Described: q.Get("description_contains"),
+		Parent: node.ID(q.Get("parent_node")), Provision: q.Get("provision_state"), Seen: seen(r), Marker: p.Marker, Limit: p.Limit, Sort: q.Get("sort_key")}
+	for _, v := range q["shard"] {
+		f.Shards = append(f.Shards, strings.Split(v, ",")...)
+	}
+	switch q.Get("sort_dir") {
+	case "", "asc":
+	case "desc":
+		f.Down = true
+	default:
+		return f, fault.Field("sort_dir", "must be asc or desc")
+	}
+	for name, flag := range map[string]**bool{"associated": &f.Associated, "maintenance": &f.Held, "retired": &f.Retired, "protected": &f.Protected, "sharded": &f.Sharded} {
+		if err == nil {
+			*flag, err = boolOf(r, name)
+		}
+	}
+	return f, err
+}
+
+// seen is the project whose nodes alone the caller sees; "" is all of them.
+func seen(r *api.Request) string {
+	if api.Permit(r.Caller, api.OperatorsRead) == nil {
+		return ""
+	}
+	return r.Caller.ProjectID()
+}
+
+// get returns the node that a path names, if the caller may see it.
+func (i *ironic) get(r *api.Request) (*node.Node, error) {
 	n, err := i.Get(r.Context(), r.PathValue("node"))
+	if err != nil {
+		return nil, err
+	}
+	if own := seen(r); own != "" && n.Project != own && n.Lessee != own {
+		return nil, fault.Errorf(fault.NotFound, "no node %q", r.PathValue("node"))
+	}
+	return n, nil
+}
+
+func (i *ironic) node(w http.ResponseWriter, r *api.Request) error {
+	n, err := i.get(r)
 	if err != nil {
 		return err
 	}
 	return i.showNode(w, r, http.StatusOK, n)
 }
 
-// nodeBody has the fields that a client may set. Of those that choose interfaces only boot_interface means something, how the
-// agent is booted; the others are read and dropped: a driver is composed by what works.
-type nodeBody struct {
-	UUID          string                     `json:"uuid"`
-	Name          *string                    `json:"name"`
-	Driver        string                     `json:"driver"`
-	DriverInfo    map[string]any             `json:"driver_info"`
-	Properties    map[string]any             `json:"properties"`
-	Extra         map[string]json.RawMessage `json:"extra"`
-	ResourceClass *string                    `json:"resource_class"`
-	Description   *string                    `json:"description"`
-	BootInterface *string                    `json:"boot_interface"`
-}
-
-// foreign are Ironic's other node fields: they are accepted on create and ignored.
-var foreign = []string{"chassis_uuid", "conductor_group", "automated_clean", "owner", "lessee", "protected", "retired", "shard", "instance_info", "instance_uuid", "network_data"}
-
-func (i *ironic) createNode(w http.ResponseWriter, r *api.Request) error {
-	var raw map[string]json.RawMessage
-	if err := api.Decode(w, r, &raw); err != nil {
-		return err
-	}
-	for k := range raw {
-		if strings.HasSuffix(k, "_interface") && k != "boot_interface" {
-			delete(raw, k)
-		}
-	}
-	for _, k := range foreign {
-		delete(raw, k)
-	}
-	var b nodeBody
-	if err := api.Redecode(raw, &b); err != nil {
-		return err
-	}
-	n := node.Node{ID: node.ID(strings.ToLower(b.UUID)), Driver: ours(b.Driver), Extra: b.Extra}
-	api.Set(&n.Name, b.Name)
-	api.Set(&n.ResourceClass, b.ResourceClass)
-	api.Set(&n.Description, b.Description)
-	password := setInfo(&n, b.DriverInfo)
-	if err := setProperties(&n, b.Properties); err != nil {
-		return err
-	}
-	if err := setBootBy(&n, b.BootInterface); err != nil {
-		return err
-	}
-	if b.Driver == "" {
-		return fault.Field("driver", "driver is missing")
-	}
-	p := ""
-	api.Set(&p, password)
-	n, err := i.Create(r.Context(), n, p)
-	if err != nil {
-		return err
-	}
-	w.Header().Set("Location", api.BaseURL(r.Request)+Prefix+"/v1/nodes/"+string(n.ID))
-	return i.showNode(w, r, http.StatusCreated, &n)
-}
-
-// setInfo takes driver_info over and returns the password in it, if it was given and is not the mask that we show.
-func setInfo(n *node.Node, info map[string]any) *string {
-	var password *string
-	n.DriverInfo = map[string]string{}
-	for k, v := range info {
-		if strings.HasSuffix(k, "_password") {
-			if s := fmt.Sprint(v); s != masked {
-				password = &s
-			}
-			continue
-		}
-		n.DriverInfo[k] = fmt.Sprint(v)
-	}
-	return password
-}
-
-// setProperties takes properties over; capabilities hold the boot mode, and zone says where the node stands.
-func setProperties(n *node.Node, props map[string]any) error {
-	n.Properties, n.RootHint = map[string]string{}, protocol.RootHint{}
-	for k, v := range props {
-		switch k {
-		case "capabilities":
-			for _, c := range strings.Split(fmt.Sprint(v), ",") {
-				if mode, ok := strings.CutPrefix(c, "boot_mode:"); ok {
-					n.BootMode = bmc.Mode(mode)
-				}
-			}
-		case "zone":
-			n.Zone = fmt.Sprint(v)
-		case "root_device":
-			raw, err := json.Marshal(v)
-			if err == nil {
-				err = json.Unmarshal(raw, &n.RootHint)
-			}
-			if err != nil {
-				return fault.Field("properties/root_device", "must be an object with name, serial, wwn or model")
-			}
-		default:
-			n.Properties[k] = fmt.Sprint(v)
-		}
-	}
-	return nil
-}
-
-func (i *ironic) patchNode(w http.ResponseWriter, r *api.Request) error {
-	n, err := i.Get(r.Context(), r.PathValue("node"))
-	if err != nil {
-		return err
-	}
-	info := map[string]any{}
-	for k, v := range n.DriverInfo {
-		info[k] = v
-	}
-	props := ownProperties(n)
-	for k, v := range n.Properties {
-		props[k] = v
-	}
-	doc := api.Object{"name": n.Name, "driver": theirs(n.Driver), "driver_info": info, "properties": props, "extra": orObject(n.Extra),
-		"resource_class": n.ResourceClass, "description": n.Description, "boot_interface": bootWord(n)}
-	var b nodeBody
-	if err := patch(w, r, doc, &b); err != nil {
-		return err
-	}
-	n.Driver, n.Extra, n.Name, n.Description = ours(b.Driver), b.Extra, "", ""
-	api.Set(&n.Name, b.Name)
-	api.Set(&n.ResourceClass, b.ResourceClass)
-	api.Set(&n.Description, b.Description)
-	password := setInfo(n, b.DriverInfo)
-	if err := setProperties(n, b.Properties); err != nil {
-		return err
-	}
-	if err := setBootBy(n, b.BootInterface); err != nil {
-		return err
-	}
-	out, err := i.Update(r.Context(), *n, password)
-	if err != nil {
-		return err
-	}
-	return i.showNode(w, r, http.StatusOK, &out)
-}
-
 func (i *ironic) deleteNode(w http.ResponseWriter, r *api.Request) error {
-	n, err := i.Get(r.Context(), r.PathValue("node"))
+	n, err := i.get(r)
 	if err != nil {
 		return err
 	}
@@ -244,7 +127,7 @@ func (i *ironic) deleteNode(w http.ResponseWriter, r *api.Request) error {
 
 // validate says what is missing for each interface that Ironic's clients ask about.
 func (i *ironic) validate(w http.ResponseWriter, r *api.Request) error {
-	n, err := i.Get(r.Context(), r.PathValue("node"))
+	n, err := i.get(r)
 	if err != nil {
 		return err
 	}
@@ -264,7 +147,7 @@ func (i *ironic) validate(w http.ResponseWriter, r *api.Request) error {
 }
 
 func (i *ironic) inventory(w http.ResponseWriter, r *api.Request) error {
-	n, err := i.Get(r.Context(), r.PathValue("node"))
+	n, err := i.get(r)
 	if err != nil {
 		return err
 	}
@@ -275,7 +158,7 @@ func (i *ironic) inventory(w http.ResponseWriter, r *api.Request) error {
 }
 
 func (i *ironic) history(w http.ResponseWriter, r *api.Request) error {
-	n, err := i.Get(r.Context(), r.PathValue("node"))
+	n, err := i.get(r)
 	if err != nil {
 		return err
 	}
@@ -285,7 +168,57 @@ func (i *ironic) history(w http.ResponseWriter, r *api.Request) error {
 	}
 	docs := []api.Object{}
 	for _, e := range events {
-		docs = append(docs, api.Object{"uuid": e.ID, "created_at": api.Time(e.At), "severity": "INFO", "event_type": e.Kind, "event": e.Text, "conductor": "", "user": nil, "links": []any{}})
+		docs = append(docs, eventDoc(r, n, e))
 	}
 	return api.JSON(w, http.StatusOK, api.Object{"history": docs})
+}
+
+func eventDoc(r *api.Request, n *node.Node, e node.Event) api.Object {
+	severity := "INFO"
+	if e.Kind == "failed" {
+		severity = "ERROR"
+	}
+	return api.Object{"uuid": e.ID, "created_at": api.Time(e.At), "severity": severity, "event_type": e.Kind, "event": e.Text, "conductor": "", "user": nil,
+		"links": self(r, "nodes", string(n.ID)+"/history/"+e.ID)}
+}
+
+func (i *ironic) historyEvent(w http.ResponseWriter, r *api.Request) error {
+	n, err := i.get(r)
+	if err != nil {
+		return err
+	}
+	events, err := i.Events(r.Context(), n.ID, pageMost)
+	if err != nil {
+		return err
+	}
+	for _, e := range events {
+		if e.ID == r.PathValue("event") {
+			return api.JSON(w, http.StatusOK, eventDoc(r, n, e))
+		}
+	}
+	return fault.Errorf(fault.NotFound, "the node has no event %q", r.PathValue("event"))
+}
+
+func (i *ironic) children(w http.ResponseWriter, r *api.Request) error {
+	n, err := i.get(r)
+	if err != nil {
+		return err
+	}
+	all, err := i.List(r.Context(), node.Filter{Parent: n.ID, Seen: seen(r), Limit: pageMost})
+	if err != nil {
+		return err
+	}
+	ids := []string{}
+	for _, c := range all {
+		ids = append(ids, string(c.ID))
+	}
+	return api.JSON(w, http.StatusOK, api.Object{"children": ids})
+}
+
+func (i *ironic) shards(w http.ResponseWriter, r *api.Request) error {
+	all, err := i.Shards(r.Context())
+	if err != nil {
+		return err
+	}
+	return api.JSON(w, http.StatusOK, api.Object{"shards": all})
 }

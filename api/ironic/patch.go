@@ -18,27 +18,36 @@ type operation struct {
 
 // patch applies the request's JSON patch to doc and decodes the result into v, strictly.
 func patch(w http.ResponseWriter, r *api.Request, doc api.Object, v any) error {
+	_, err := patchNoting(w, r, doc, v)
+	return err
+}
+
+// patchNoting is patch, and returns the fields that were touched.
+func patchNoting(w http.ResponseWriter, r *api.Request, doc api.Object, v any) (touched []string, err error) {
 	var ops []operation
 	if err := api.Decode(w, r, &ops); err != nil {
-		return err
+		return nil, err
 	}
-	raw, err := json.Marshal(doc)
+	text, err := json.Marshal(doc)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var tree map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &tree); err != nil {
-		return err
+	var tree raw
+	if err := json.Unmarshal(text, &tree); err != nil {
+		return nil, err
 	}
 	for _, op := range ops {
 		if err := op.apply(tree); err != nil {
-			return err
+			return nil, err
 		}
+		field, _, _ := strings.Cut(strings.TrimPrefix(op.Path, "/"), "/")
+		touched = append(touched, field)
 	}
-	return api.Redecode(tree, v)
+	dropInterfaces(tree)
+	return touched, api.Redecode(tree, v)
 }
 
-func (op operation) apply(tree map[string]json.RawMessage) error {
+func (op operation) apply(tree raw) error {
 	unescape := strings.NewReplacer("~1", "/", "~0", "~")
 	parts := strings.Split(strings.TrimPrefix(op.Path, "/"), "/")
 	if !strings.HasPrefix(op.Path, "/") || parts[0] == "" || len(parts) > 2 {
@@ -47,7 +56,7 @@ func (op operation) apply(tree map[string]json.RawMessage) error {
 	if len(parts) == 1 {
 		return op.change(tree, parts[0])
 	}
-	inner := map[string]json.RawMessage{}
+	inner := raw{}
 	if have, ok := tree[parts[0]]; ok && string(have) != "null" {
 		if err := json.Unmarshal(have, &inner); err != nil {
 			return fault.Field("path", "%q is no object", parts[0])
@@ -56,12 +65,12 @@ func (op operation) apply(tree map[string]json.RawMessage) error {
 	if err := op.change(inner, unescape.Replace(parts[1])); err != nil {
 		return err
 	}
-	raw, err := json.Marshal(inner)
-	tree[parts[0]] = raw
+	text, err := json.Marshal(inner)
+	tree[parts[0]] = text
 	return err
 }
 
-func (op operation) change(m map[string]json.RawMessage, key string) error {
+func (op operation) change(m raw, key string) error {
 	_, there := m[key]
 	switch op.Op {
 	case "add", "replace":

@@ -12,7 +12,7 @@ import (
 )
 
 func (i *ironic) states(w http.ResponseWriter, r *api.Request) error {
-	n, err := i.Get(r.Context(), r.PathValue("node"))
+	n, err := i.get(r)
 	if err != nil {
 		return err
 	}
@@ -20,7 +20,7 @@ func (i *ironic) states(w http.ResponseWriter, r *api.Request) error {
 	if err != nil {
 		return err
 	}
-	d, err := pick(nodeDoc(r, n, runs[n.ID]), []string{"power_state", "target_power_state", "provision_state", "target_provision_state", "last_error",
+	d, err := pick(nodeDoc(r, n, runs[n.ID]), []string{"raid_config", "target_raid_config", "power_state", "target_power_state", "provision_state", "target_provision_state", "last_error",
 		"provision_updated_at", "console_enabled", "boot_mode", "secure_boot"})
 	if err != nil {
 		return err
@@ -29,29 +29,8 @@ func (i *ironic) states(w http.ResponseWriter, r *api.Request) error {
 	return api.JSON(w, http.StatusOK, d)
 }
 
-// verbs pairs Ironic's targets with ours.
-var verbs = map[string]string{"manage": "manage", "provide": "provide", "inspect": "inspect", "abort": "abort", "deleted": "undeploy", "undeploy": "undeploy"}
-
-func (i *ironic) provision(w http.ResponseWriter, r *api.Request) error {
-	var b struct {
-		Target string `json:"target"`
-	}
-	if err := api.DecodeLoose(w, r, &b); err != nil {
-		return err
-	}
-	verb := verbs[b.Target]
-	if verb == "" {
-		return fault.Field("target", "the target %q is not served; possible: manage, inspect, provide, abort, deleted. Servers are made through the bare-metal server API", b.Target)
-	}
-	n, err := i.Get(r.Context(), r.PathValue("node"))
-	if err != nil {
-		return err
-	}
-	return accepted(w, i.Do(r.Context(), n.ID, verb))
-}
-
 // powerTargets pairs Ironic's words with actions.
-var powerTargets = map[string]bmc.Action{"power on": bmc.PowerOn, "power off": bmc.PowerOff, "soft power off": bmc.SoftOff, "rebooting": bmc.Reset}
+var powerTargets = map[string]bmc.Action{"power on": bmc.PowerOn, "power off": bmc.PowerOff, "soft power off": bmc.SoftOff, "rebooting": bmc.Reset, "reboot": bmc.Reset}
 
 func (i *ironic) power(w http.ResponseWriter, r *api.Request) error {
 	var b struct {
@@ -65,7 +44,7 @@ func (i *ironic) power(w http.ResponseWriter, r *api.Request) error {
 	if !ok {
 		return fault.Field("target", "%q is not possible; possible: power on, power off, soft power off, rebooting", b.Target)
 	}
-	n, err := i.Get(r.Context(), r.PathValue("node"))
+	n, err := i.get(r)
 	if err != nil {
 		return err
 	}
@@ -79,7 +58,7 @@ var devices = []struct {
 }{{"pxe", bmc.PXE}, {"disk", bmc.Disk}, {"cdrom", bmc.CDROM}, {"bios", bmc.Setup}}
 
 func (i *ironic) bootDevices(w http.ResponseWriter, r *api.Request) error {
-	if _, err := i.Get(r.Context(), r.PathValue("node")); err != nil {
+	if _, err := i.get(r); err != nil {
 		return err
 	}
 	names := []string{}
@@ -91,7 +70,7 @@ func (i *ironic) bootDevices(w http.ResponseWriter, r *api.Request) error {
 
 // bootDevice tells the boot device that was set last; of a node that nobody set one of, the BMC is asked.
 func (i *ironic) bootDevice(w http.ResponseWriter, r *api.Request) error {
-	n, err := i.Get(r.Context(), r.PathValue("node"))
+	n, err := i.get(r)
 	if err != nil {
 		return err
 	}
@@ -125,7 +104,7 @@ func (i *ironic) setBootDevice(w http.ResponseWriter, r *api.Request) error {
 	if err := api.Decode(w, r, &b); err != nil {
 		return err
 	}
-	n, err := i.Get(r.Context(), r.PathValue("node"))
+	n, err := i.get(r)
 	if err != nil {
 		return err
 	}
@@ -146,7 +125,7 @@ func (i *ironic) hold(w http.ResponseWriter, r *api.Request) error {
 			return err
 		}
 	}
-	n, err := i.Get(r.Context(), r.PathValue("node"))
+	n, err := i.get(r)
 	if err != nil {
 		return err
 	}
@@ -154,7 +133,7 @@ func (i *ironic) hold(w http.ResponseWriter, r *api.Request) error {
 }
 
 func (i *ironic) release(w http.ResponseWriter, r *api.Request) error {
-	n, err := i.Get(r.Context(), r.PathValue("node"))
+	n, err := i.get(r)
 	if err != nil {
 		return err
 	}
@@ -162,7 +141,7 @@ func (i *ironic) release(w http.ResponseWriter, r *api.Request) error {
 }
 
 func (i *ironic) traits(w http.ResponseWriter, r *api.Request) error {
-	n, err := i.Get(r.Context(), r.PathValue("node"))
+	n, err := i.get(r)
 	if err != nil {
 		return err
 	}
@@ -170,7 +149,7 @@ func (i *ironic) traits(w http.ResponseWriter, r *api.Request) error {
 }
 
 func (i *ironic) retrait(w http.ResponseWriter, r *api.Request, change func(have []string) ([]string, error)) error {
-	n, err := i.Get(r.Context(), r.PathValue("node"))
+	n, err := i.get(r)
 	if err != nil {
 		return err
 	}

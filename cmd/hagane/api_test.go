@@ -86,7 +86,7 @@ func TestBadInput(t *testing.T) {
 		{"subnet not a prefix", tenant, "POST", "network", "/v2.0/subnets", object{"subnet": object{"network_id": g.network, "cidr": "10.0.0.1/8"}}, fault.Invalid, "cidr"},
 		{"node without a driver", c.admin, "POST", "baremetal", "/v1/nodes", object{"name": "x"}, fault.Invalid, "driver"},
 		{"node with a foreign field", c.admin, "POST", "baremetal", "/v1/nodes", object{"driver": "fake-hardware", "colour": "red"}, fault.Invalid, "colour"},
-		{"tenant at the nodes", tenant, "GET", "baremetal", "/v1/nodes", nil, fault.Denied, ""},
+		{"tenant enrols a node", tenant, "POST", "baremetal", "/v1/nodes", object{"driver": "fake-hardware"}, fault.Denied, ""},
 		{"tenant makes a user", tenant, "POST", "identity", "/users", object{"user": object{"name": "x", "password": "long enough"}}, fault.Denied, ""},
 		{"other tenant's server", other, "GET", "baremetal-server", "/servers/" + s.Server.ID, nil, fault.NotFound, ""},
 		{"other tenant deletes it", other, "DELETE", "baremetal-server", "/servers/" + s.Server.ID, nil, fault.NotFound, ""},

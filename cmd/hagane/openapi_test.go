@@ -55,7 +55,7 @@ func TestOpenAPI(t *testing.T) {
 		}
 	}
 	bare := 0
-	permissions := []string{"Anyone", "Authenticated", "Readers", "Members", "Operators", "OperatorsRead", "Auditors"}
+	permissions := []string{"Anyone", "Authenticated", "Readers", "Members", "Operators", "OperatorsRead", "Auditors", "NodeReaders", "NodeMembers"}
 	for _, d := range (&cloud{}).dialects() {
 		for _, rt := range d.Routes {
 			op := described[rt.Verb+" "+d.Prefix+strings.ReplaceAll(rt.Path, "...}", "}")]

@@ -1,0 +1,210 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"regexp"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/uptrace/bun"
+
+	"github.com/hagane-cloud/hagane/db"
+	"github.com/hagane-cloud/hagane/fault"
+)
+
+// Allocation is a claim on a node by someone who deploys it without a server of ours.
+type Allocation struct {
+	bun.BaseModel `bun:"table:allocation"`
+
+	ID            string                     `bun:",pk" json:"uuid"`
+	Name          string                     `json:"name"`
+	NodeID        ID                         `json:"node"`
+	ResourceClass string                     `json:"resource_class"`
+	Traits        []string                   `json:"traits"`
+	Candidates    []string                   `json:"candidate_nodes"`
+	Project       string                     `json:"owner"`
+	State         string                     `json:"-"` // active or error
+	LastError     string                     `json:"-"`
+	Extra         map[string]json.RawMessage `json:"extra"`
+	CreatedAt     time.Time                  `json:"-"`
+	UpdatedAt     time.Time                  `json:"-"`
+}
+
+// The states of an allocation. It is decided within the call that makes it.
+const (
+	Allocated    = "active"
+	NotAllocated = "error"
+)
+
+func (a *Allocation) identity() (*string, string) { return &a.ID, "allocation" }
+
+func (a *Allocation) stamp(created bool) { stamp(&a.CreatedAt, &a.UpdatedAt, created) }
+
+var nameForm = regexp.MustCompile(`^[A-Za-z0-9._~-]{1,255}$`)
+
+func (a *Allocation) check(_ context.Context, _ *Service) error {
+	if _, err := uuid.Parse(a.Name); a.Name != "" && (err == nil || !nameForm.MatchString(a.Name)) {
+		return fault.Field("name", "must be 1 to 255 letters, digits, dots, hyphens, underscores and tildes, and no UUID")
+	}
+	return nil
+}
+
+// Allocate claims a node that fits: free, available, of the class, with the traits, and one of the candidates where
+// there are any. An allocation for which there is none is kept, in error with the reason. With backfill the node is the given one, which may be active already.
+func (s *Service) Allocate(ctx context.Context, a Allocation) (Allocation, error) {
+	backfill := a.NodeID != ""
+	if a.ResourceClass == "" && !backfill {
+		return a, fault.Field("resource_class", "is missing")
+	}
+	want := Want{ResourceClass: a.ResourceClass, Traits: a.Traits, Project: a.Project}
+	for _, ref := range a.Candidates {
+		n, err := s.Get(ctx, ref)
+		if err != nil {
+			return a, fault.Field("candidate_nodes", "there is no node %q", ref)
+		}
+		want.Among = append(want.Among, n.ID)
+	}
+	if a.ID == "" {
+		a.ID = uuid.NewString()
+	} else if _, err := uuid.Parse(a.ID); err != nil {
+		return a, fault.Field("uuid", "%q is not a UUID", a.ID)
+	}
+	if err := a.check(ctx, s); err != nil {
+		return a, err
+	}
+	a.stamp(true)
+	err := s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+		var n *Node
+		var err error
+		a.State, a.LastError = Allocated, ""
+		if backfill {
+			n, err = s.backfill(ctx, tx, &a)
+		} else {
+			n, _, err = s.Choose(ctx, tx, want, a.ID)
+		}
+		switch {
+		case err == nil:
+			a.NodeID, a.ResourceClass = n.ID, n.ResourceClass
+			if _, err := tx.NewUpdate().Model((*Node)(nil)).Set("allocation_id = ?", a.ID).Where("id = ?", n.ID).Exec(ctx); err != nil {
+				return err
+			}
+		case fault.Is(err, fault.Conflict) && !backfill:
+			a.State, a.LastError = NotAllocated, fault.Message(err)
+		default:
+			return err
+		}
+		_, err = tx.NewInsert().Model(&a).Exec(ctx)
+		if db.Duplicate(err) {
+			return fault.Errorf(fault.Conflict, "there is an allocation with the name %q or the UUID %s already", a.Name, a.ID)
+		}
+		return err
+	})
+	return a, err
+}
+
+// backfill claims a node by its id: one that is available or was adopted.
+func (s *Service) backfill(ctx context.Context, tx db.Tx, a *Allocation) (*Node, error) {
+	n, err := s.Get(ctx, string(a.NodeID))
+	if err != nil {
+		return nil, fault.Field("node", "there is no node %q", a.NodeID)
+	}
+	if n, err = get(ctx, tx, n.ID); err != nil {
+		return nil, err
+	}
+	if n.AllocationID != "" || (n.State == Available && n.Owner != "") || (n.State != Available && n.State != Active) {
+		return nil, fault.Errorf(fault.Conflict, "the node %s is %s and can not be allocated", n.Name, n.State)
+	}
+	if n.Owner == "" {
+		n.Owner = a.ID
+	}
+	_, err = tx.NewUpdate().Model(n).Column("owner").WherePK().Exec(ctx)
+	return n, err
+}
+
+// endAllocation forgets the allocation of a node that goes back.
+func (s *Service) endAllocation(ctx context.Context, tx db.Tx, n *Node) error {
+	if n.AllocationID == "" {
+		return nil
+	}
+	_, err := tx.NewDelete().Model((*Allocation)(nil)).Where("id = ?", n.AllocationID).Exec(ctx)
+	n.AllocationID = ""
+	return err
+}
+
+// Allocation returns an allocation by its id or name.
+func (s *Service) Allocation(ctx context.Context, ref string) (Allocation, error) {
+	return read[Allocation](ctx, s, ref, "name")
+}
+
+// AllocationOf returns the allocation of a node.
+func (s *Service) AllocationOf(ctx context.Context, n *Node) (Allocation, error) {
+	if n.AllocationID == "" {
+		return Allocation{}, fault.Errorf(fault.NotFound, "the node %s has no allocation", n.ID)
+	}
+	return s.Allocation(ctx, n.AllocationID)
+}
+
+// AllocationFilter selects allocations; zero fields do not.
+type AllocationFilter struct {
+	Node          ID
+	ResourceClass string
+	State         string
+	Project       string
+}
+
+// Allocations returns a page of the allocations.
+func (s *Service) Allocations(ctx context.Context, f AllocationFilter, p Page) ([]Allocation, error) {
+	return list[Allocation](ctx, s, p, func(q *bun.SelectQuery) *bun.SelectQuery {
+		for column, v := range map[string]string{"node_id": string(f.Node), "resource_class": f.ResourceClass, "state": f.State, "project": f.Project} {
+			if v != "" {
+				q = q.Where(column+" = ?", v)
+			}
+		}
+		return q
+	})
+}
+
+// UpdateAllocation writes the name and the extra data of an allocation that the caller has read and changed.
+func (s *Service) UpdateAllocation(ctx context.Context, a Allocation) (Allocation, error) {
+	return save[Allocation](ctx, s, a)
+}
+
+// Deallocate gives a claim up. The node must not be deployed.
+func (s *Service) Deallocate(ctx context.Context, ref string) error {
+	a, err := s.Allocation(ctx, ref)
+	if err != nil {
+		return err
+	}
+	return s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+		if a.NodeID != "" {
+			if err := s.disown(ctx, tx, a); err != nil {
+				return err
+			}
+		}
+		_, err := tx.NewDelete().Model(&a).WherePK().Exec(ctx)
+		return err
+	})
+}
+
+func (s *Service) disown(ctx context.Context, tx db.Tx, a Allocation) error {
+	n, err := get(ctx, tx, a.NodeID)
+	if fault.Is(err, fault.NotFound) {
+		return nil
+	}
+	if err != nil || n.AllocationID != a.ID {
+		return err
+	}
+	if n.State != Available && n.State != Active {
+		return fault.Errorf(fault.Conflict, "the node %s is %s; the allocation can be deleted when it is at rest", n.Name, n.State)
+	}
+	if n.State == Active && n.Owner == a.ID {
+		return fault.Errorf(fault.Conflict, "the node %s is active with this allocation; undeploy it first", n.Name)
+	}
+	n.AllocationID = ""
+	if n.Owner == a.ID {
+		n.Owner = ""
+	}
+	_, err = tx.NewUpdate().Model(n).Column("allocation_id", "owner").WherePK().Exec(ctx)
+	return err
+}

@@ -1,0 +1,146 @@
+package node
+
+import (
+	"context"
+	"strings"
+
+	"github.com/uptrace/bun"
+
+	"github.com/hagane-cloud/hagane/fault"
+	"github.com/hagane-cloud/hagane/workflow"
+)
+
+// Filter selects nodes; zero fields do not.
+type Filter struct {
+	Driver, ResourceClass, Owner string
+	Chassis, ConductorGroup      string
+	Project, Lessee, Fault       string
+	Seen                         string // by a project: nodes that it owns or leases
+	Described                    string // a part of the description
+	Parent                       ID
+	State                        State
+	Provision                    string   // Ironic's name of the state
+	Shards                       []string // any of these
+	Associated, Held, Retired    *bool
+	Protected, Sharded           *bool
+
+	Marker string // id or name of the last node of the page before
+	Limit  int
+	Sort   string // one of SortKeys; "" is by age
+	Down   bool   // from the greatest to the least
+}
+
+// SortKeys are the columns that lists can be sorted by, with Ironic's names for them.
+var SortKeys = map[string]string{
+	"uuid": "id", "name": "name", "created_at": "created_at", "updated_at": "updated_at", "provision_state": "state", "provision_updated_at": "state_at",
+	"power_state": "power", "resource_class": "resource_class", "driver": "driver", "instance_uuid": "owner", "description": "description",
+	"owner": "project", "lessee": "lessee", "shard": "shard", "conductor_group": "conductor_group", "chassis_uuid": "chassis_id",
+	"retired": "retired", "protected": "protected", "last_error": "last_error",
+}
+
+// List returns the nodes that match, ordered by age and id unless a key is given.
+func (s *Service) List(ctx context.Context, f Filter) ([]Node, error) {
+	var nodes []Node
+	q := s.DB.Read().NewSelect().Model(&nodes).Limit(int64(f.Limit))
+	q = f.match(q)
+	key := "created_at"
+	if f.Sort != "" {
+		column, ok := SortKeys[f.Sort]
+		if !ok {
+			return nil, fault.Field("sort_key", "nodes can not be sorted by %q", f.Sort)
+		}
+		key = column
+	}
+	direction, beyond := "ASC", ">"
+	if f.Down {
+		direction, beyond = "DESC", "<"
+	}
+	q = q.OrderExpr("? "+direction+", id "+direction, bun.Ident(key))
+	if f.Marker != "" {
+		m, err := s.Get(ctx, f.Marker)
+		if err != nil {
+			return nil, fault.Field("marker", "no node %q", f.Marker)
+		}
+		q = q.Where("(?, id) "+beyond+" (SELECT ?, id FROM node WHERE id = ?)", bun.Ident(key), bun.Ident(key), m.ID)
+	}
+	if err := q.Scan(ctx); err != nil {
+		return nil, fault.E(fault.Internal, "listing nodes", err)
+	}
+	return nodes, nil
+}
+
+// match restricts a query to what the filter selects.
+func (f Filter) match(q *bun.SelectQuery) *bun.SelectQuery {
+	for _, c := range []struct{ column, want string }{
+		{"driver", f.Driver}, {"resource_class", f.ResourceClass}, {"state", string(f.State)}, {"owner", f.Owner}, {"chassis_id", f.Chassis},
+		{"conductor_group", f.ConductorGroup}, {"project", f.Project}, {"lessee", f.Lessee}, {"parent_id", string(f.Parent)},
+	} {
+		if c.want != "" {
+			q = q.Where("? = ?", bun.Ident(c.column), c.want)
+		}
+	}
+	for _, c := range []struct {
+		want    *bool
+		yes, no string
+	}{
+		{f.Associated, "owner <> ''", "owner = ''"}, {f.Held, "holds NOT IN ('[]', 'null', '')", "holds IN ('[]', 'null', '')"},
+		{f.Retired, "retired", "NOT retired"}, {f.Protected, "protected", "NOT protected"}, {f.Sharded, "shard <> ''", "shard = ''"},
+	} {
+		if c.want != nil {
+			q = q.Where(map[bool]string{true: c.yes, false: c.no}[*c.want])
+		}
+	}
+	if f.Seen != "" {
+		q = q.Where("project = ? OR lessee = ?", f.Seen, f.Seen)
+	}
+	if f.Fault != "" {
+		q = q.Where("holds LIKE ?", `%"category":"`+likeless(f.Fault)+`"%`)
+	}
+	if f.Described != "" {
+		q = q.Where("description LIKE ?", "%"+likeless(f.Described)+"%")
+	}
+	if len(f.Shards) > 0 {
+		q = q.Where("shard IN (?)", bun.In(f.Shards))
+	}
+	if f.Provision != "" {
+		q = provisioned(q, f.Provision)
+	}
+	return q
+}
+
+// likeless takes the wildcards out of a pattern.
+func likeless(text string) string {
+	return strings.NewReplacer("%", "", "_", "", `\`, "").Replace(text)
+}
+
+// provisioned selects the nodes in what Ironic calls a state: ours, with the phase of its run.
+func provisioned(q *bun.SelectQuery, name string) *bun.SelectQuery {
+	return q.WhereGroup(" AND ", func(q *bun.SelectQuery) *bun.SelectQuery {
+		q = q.Where("state = ? AND run_id = ''", name)
+		for state, names := range projection {
+			var phases []workflow.Phase
+			for _, p := range []workflow.Phase{workflow.Queued, workflow.Running, workflow.Waits, workflow.Held, workflow.Aborting, workflow.Failed} {
+				if names.of(p) == name {
+					phases = append(phases, p)
+				}
+			}
+			if len(phases) > 0 {
+				q = q.WhereOr("state = ? AND run_id IN (SELECT id FROM run WHERE phase IN (?))", state, bun.In(phases))
+			}
+		}
+		return q
+	})
+}
+
+// Shard is how many nodes bear a shard's name.
+type Shard struct {
+	Name  string `json:"name"`
+	Count int    `json:"count"`
+}
+
+// Shards counts the nodes of each shard; those of none are under "".
+func (s *Service) Shards(ctx context.Context) ([]Shard, error) {
+	out := []Shard{}
+	err := s.DB.Read().NewSelect().Model((*Node)(nil)).ColumnExpr("shard AS name, COUNT(*) AS count").Group("shard").Order("shard").Scan(ctx, &out)
+	return out, fault.Wrap("counting shards", err)
+}
