@@ -28,6 +28,9 @@ const (
 	Members                  // member or admin of a project, for what is that project's
 	Operators                // whoever runs the cloud
 	OperatorsRead            // operators, and readers on the system
+	DomainAdmins             // operators, and admins of a domain, for what is in that domain
+	DomainReaders            // OperatorsRead, and readers of a domain, for what is in that domain
+	Services                 // operators, and programs with the role service
 )
 
 // Route is one operation of a dialect.
@@ -156,6 +159,9 @@ func (e endpoint) admit(r *Request) error {
 	if r.Caller, err = e.v.Validate(r.Context(), token); err != nil {
 		return err
 	}
+	if !r.Caller.Allowed(strings.TrimPrefix(e.Prefix, "/"), r.Method, strings.TrimPrefix(r.URL.Path, e.Prefix)) {
+		return fault.Errorf(fault.Denied, "no access rule of the application credential allows this request")
+	}
 	return Permit(r.Caller, e.Who)
 }
 
@@ -172,7 +178,13 @@ func Permit(c identity.Caller, who Who) error {
 	case Operators:
 		ok = c.Operator()
 	case OperatorsRead:
-		ok = c.Operator() || (c.System && c.Has(identity.Reader))
+		ok = c.ReadsAll()
+	case DomainAdmins:
+		ok = c.Operator() || (c.Domain != nil && c.Has(identity.Admin))
+	case DomainReaders:
+		ok = c.ReadsAll() || (c.Domain != nil && c.Has(identity.Reader))
+	case Services:
+		ok = c.Operator() || c.Has(identity.ServiceRole)
 	}
 	if !ok {
 		return fault.Errorf(fault.Denied, "the role of the token does not allow this")

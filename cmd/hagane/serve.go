@@ -52,6 +52,7 @@ type serveOptions struct {
 	noDHCP                         bool
 	agentWithin                    time.Duration
 	verbose                        bool
+	passwords                      identity.Policy
 
 	wired func(c *cloud) // called before anything starts; tests look in here
 }
@@ -77,6 +78,10 @@ func serveCommand() *cobra.Command {
 	f.StringVar(&o.region, "region", "region1", "name of the region in the catalog")
 	f.IntVar(&o.workers, "workers", 64, "runs that are carried on at the same time")
 	f.StringVar(&o.pace, "bmc-pace", "real", "how patient to be with BMCs: real, or lab for simulated ones that recover within moments")
+	f.DurationVar(&o.passwords.PasswordAge, "password-age", 0, "after which a user must change the password; 0: never")
+	f.IntVar(&o.passwords.PasswordMin, "password-min", 6, "bytes that a password must have")
+	f.IntVar(&o.passwords.Tries, "login-tries", 10, "wrong passwords in a row that lock a user out; -1: never")
+	f.DurationVar(&o.passwords.LockOut, "login-lock", 5*time.Minute, "how long a user is locked out after the last wrong password")
 	f.BoolVar(&o.verbose, "verbose", false, "log every request")
 	return c
 }
@@ -184,7 +189,7 @@ func wire(o serveOptions, d *db.DB, log *slog.Logger) (*cloud, error) {
 		return nil, err
 	}
 	c.engine = workflow.NewEngine(d, c.queue, log)
-	c.identity = identity.NewService(d)
+	c.identity = identity.NewService(d, box, o.passwords)
 	c.networks = network.NewService(network.Options{DB: d, Box: box, Open: openSwitch, VLANLo: 100, VLANHi: 3999, Systems: systemNetworks()})
 	if c.images, err = image.NewService(d, filepath.Join(o.data, "images")); err != nil {
 		return nil, err
