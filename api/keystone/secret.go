@@ -3,6 +3,7 @@ package keystone
 import (
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/uptrace/bun"
 
@@ -82,7 +83,10 @@ func ruleDoc(r *api.Request, v identity.AccessRule) api.Object {
 func (k *keystone) appCredDoc(r *api.Request, c identity.AppCredential) (api.Object, error) {
 	roles, err := k.roleDocs(r, c.Roles)
 	doc := api.Object{"id": c.ID, "name": c.Name, "description": c.Description, "project_id": c.ProjectID, "user_id": c.AccountID, "roles": roles, "system": nil,
-		"unrestricted": c.Unrestricted, "expires_at": stamped(c.ExpiresAt.Time), "links": self(r, "users", c.AccountID, "application_credentials", c.ID)}
+		"unrestricted": c.Unrestricted, "expires_at": nil, "links": self(r, "users", c.AccountID, "application_credentials", c.ID)}
+	if at := c.ExpiresAt.Time; !at.IsZero() {
+		doc["expires_at"] = strings.TrimSuffix(at.UTC().Format(stamp), "Z") // Keystone names no zone here, and gophercloud takes none
+	}
 	if c.Rules != nil {
 		rules := []api.Object{}
 		for _, v := range c.Access {
