@@ -162,6 +162,9 @@ func checkProject(p *Project) error {
 	if err := checkName(p.Name); err != nil {
 		return err
 	}
+	if p.IsDomain && p.ID != DomainID && strings.EqualFold(p.Name, DomainName) {
+		return fault.Errorf(fault.Conflict, "the name %s always means the domain %s", p.Name, DomainID)
+	}
 	if err := checkTags(p.Tags); err != nil {
 		return err
 	}

@@ -94,6 +94,25 @@ func (b projectBody) apply(p *identity.Project, extra identity.Extra) {
 	p.Options, p.Extra = merged(p.Options, b.Options), merged(p.Extra, extra)
 }
 
+// mayPlace refuses callers who may not make a project where it is to be, and finds its domain where none is named. Only operators make domains.
+func (k *keystone) mayPlace(r *api.Request, p *identity.Project) error {
+	if p.IsDomain {
+		if !r.Caller.Operator() {
+			return fault.Errorf(fault.Denied, "only operators make domains")
+		}
+		return nil
+	}
+	if p.ParentID == "" {
+		p.DomainID = homeOf(r, p.DomainID)
+		return managed(r, p.DomainID, "domain", p.DomainID)
+	}
+	parent, err := k.Project(r.Context(), p.ParentID)
+	if err != nil {
+		return err
+	}
+	return managed(r, domainOf(parent), "project", parent.ID)
+}
+
 func (k *keystone) createProject(w http.ResponseWriter, r *api.Request) error {
 	var b projectBody
 	extra, err := take(w, r, "project", &b)
@@ -103,29 +122,8 @@ func (k *keystone) createProject(w http.ResponseWriter, r *api.Request) error {
 	p := identity.Project{Enabled: true, IsDomain: b.IsDomain}
 	api.Set(&p.DomainID, b.DomainID)
 	api.Set(&p.ParentID, b.ParentID)
-	if p.IsDomain {
-		if !r.Caller.Operator() {
-			return fault.Errorf(fault.Denied, "only operators make domains")
-		}
-	} else {
-		if p.DomainID == "" && p.ParentID == "" {
-			p.DomainID = homeOf(r, "")
-		}
-		// A parent says which domain it is in; who may not look at that domain learns nothing about the parent.
-		domain := p.DomainID
-		if p.ParentID != "" {
-			parent, err := k.Project(r.Context(), p.ParentID)
-			if err != nil {
-				return fault.Field("parent_id", "no project or domain %q", p.ParentID)
-			}
-			domain = parent.DomainID
-			if parent.IsDomain {
-				domain = parent.ID
-			}
-		}
-		if err := managed(r, domain, "domain", domain); err != nil {
-			return err
-		}
+	if err := k.mayPlace(r, &p); err != nil {
+		return err
 	}
 	b.apply(&p, extra)
 	if p, err = k.CreateProject(r.Context(), p); err != nil {
