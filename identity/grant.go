@@ -85,12 +85,26 @@ func (s *Service) GrantedRoles(ctx context.Context, g Grant) ([]Role, error) {
 // held returns the ids of the roles that a user holds on a target: given to the user or a group, there or, to be
 // inherited, somewhere above.
 func (s *Service) held(ctx context.Context, user, target string) ([]string, error) {
+	return s.heldBelow(ctx, user, target, bun.SafeQuery(`WITH RECURSIVE up (id) AS (
+		SELECT parent_id FROM project WHERE id = ? UNION ALL SELECT p.parent_id FROM project AS p JOIN up ON p.id = up.id) SELECT id FROM up`, target))
+}
+
+// heldOn is held for a target that was read already, by a plainer query where it has only a domain, or nothing, above it.
+func (s *Service) heldOn(ctx context.Context, user string, c *Caller) ([]string, error) {
+	switch {
+	case c.Project == nil:
+		return s.heldBelow(ctx, user, c.Token.Target, bun.SafeQuery("''"))
+	case c.Project.ParentID == c.Project.DomainID:
+		return s.heldBelow(ctx, user, c.Project.ID, bun.SafeQuery("?", c.Project.DomainID))
+	}
+	return s.held(ctx, user, c.Project.ID)
+}
+
+func (s *Service) heldBelow(ctx context.Context, user, target string, above schema.QueryWithArgs) ([]string, error) {
 	var ids []string
-	err := s.db.Read().NewRaw(`WITH RECURSIVE up (id) AS (
-			SELECT parent_id FROM project WHERE id = ? UNION ALL SELECT p.parent_id FROM project AS p JOIN up ON p.id = up.id)
-		SELECT DISTINCT role_id FROM assignment WHERE (actor = ? OR actor IN (SELECT group_id FROM membership WHERE account_id = ?))
-			AND ((target = ? AND NOT inherited) OR (inherited AND target IN (SELECT id FROM up)))`, target, user, user, target).Scan(ctx, &ids)
-	if err != nil && !db.None(err) {
+	err := s.db.Read().NewRaw(`SELECT DISTINCT role_id FROM assignment WHERE (actor = ? OR actor IN (SELECT group_id FROM membership WHERE account_id = ?))
+		AND ((target = ? AND NOT inherited) OR (inherited AND target IN (?)))`, user, user, target, above).Scan(ctx, &ids)
+	if err != nil {
 		return nil, fault.E(fault.Unavailable, "reading roles", err)
 	}
 	return ids, nil

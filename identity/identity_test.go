@@ -204,3 +204,36 @@ func TestAppCredentials(t *testing.T) {
 		t.Errorf("an unrestricted credential could not make another: %v", err)
 	}
 }
+
+// BenchmarkToken measures what a request costs whose token was not seen within the last second, and what one whose token was.
+func BenchmarkToken(b *testing.B) {
+	box, err := secret.Open(filepath.Join(b.TempDir(), "secret.key"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, s := b.Context(), identity.NewService(dbtest.SQLite(b), box, identity.Policy{})
+	password, err := s.Bootstrap(ctx)
+	if err != nil {
+		b.Fatal(err)
+	}
+	text, _, err := s.Authenticate(ctx, byPassword("admin", password))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, validate := range map[string]func() error{
+		"new":  func() error { _, err := s.ValidateExpired(ctx, text); return err },
+		"seen": func() error { _, err := s.Validate(ctx, text); return err },
+		"issue": func() error {
+			_, _, err := s.Authenticate(ctx, identity.Login{Token: text, Scope: identity.Scope{System: true}})
+			return err
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if err := validate(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -104,19 +104,18 @@ func (s *Service) byToken(ctx context.Context, l Login) (proven, error) {
 	if err != nil {
 		return proven{}, err
 	}
-	// The token must still be worth something: its user may have been disabled since.
-	c, err := s.caller(ctx, t)
-	if err != nil {
-		return proven{}, err
-	}
-	if c.AppCred != nil || c.Trust != nil {
+	if t.AppCred != "" || t.Trust != "" {
 		return proven{}, fault.Errorf(fault.Denied, "a token of an application credential or a trust can not be exchanged")
+	}
+	u, err := s.User(ctx, t.AccountID)
+	if err != nil || !u.Enabled || !u.DomainEnabled {
+		return proven{}, errWho
 	}
 	methods := t.Methods
 	if !slices.Contains(methods, "token") {
 		methods = append(methods, "token")
 	}
-	return proven{user: c.User, token: &t, methods: methods}, nil
+	return proven{user: u, token: &t, methods: methods}, nil
 }
 
 // userBy finds a user by reference.

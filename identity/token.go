@@ -211,6 +211,6 @@ func (s *Service) rights(ctx context.Context, c *Caller) (held []string, limit *
 		}
 		c.Trust, limit, holder = &t, &t.Roles, t.TrustorID
 	}
-	held, err = s.held(ctx, holder, c.Token.Target)
+	held, err = s.heldOn(ctx, holder, c)
 	return held, limit, err
 }

@@ -210,6 +210,15 @@ func TestAProjectNamedAdmin(t *testing.T) {
 	if status, _, _ := k.ask(domain, "POST", "/users", object{"user": object{"name": "x", "domain_id": "default"}}); status != http.StatusNotFound {
 		t.Errorf("a domain's administrator makes users in another: %d", status)
 	}
+	// The operators' own domain is the operators' to manage, whoever has a role on it.
+	k.ask(op, "PUT", "/domains/default/users/"+boss+"/roles/role-admin", nil)
+	home := k.login(boss, word, object{"domain": object{"id": "default"}})
+	if status, _, _ := k.ask(home, "GET", "/users", nil); status != http.StatusOK {
+		t.Errorf("a reader of the domain default lists its users: %d", status)
+	}
+	if status, _, _ := k.ask(home, "POST", "/users", object{"user": object{"name": "x"}}); status != http.StatusForbidden {
+		t.Errorf("an administrator of the domain default makes a user in it: %d", status)
+	}
 }
 
 // TestBadIdentities sends what is wrong about users, projects and what belongs to them, and expects to be told what.
