@@ -80,11 +80,23 @@ func self(r *api.Request, parts ...string) api.Object {
 	return api.Object{"self": api.BaseURL(r.Request) + Prefix + "/v3/" + strings.Join(parts, "/")}
 }
 
-// list answers with a collection in Keystone's form. When a page was asked for and is full, links.next is the next one.
-func list[T any](w http.ResponseWriter, r *api.Request, name string, items []T, show func(T) api.Object) error {
+// show answers with one thing, unless there is an error.
+func show[T any](w http.ResponseWriter, r *api.Request, status int, name string, v T, err error, doc func(*api.Request, T) api.Object) error {
+	if err != nil {
+		return err
+	}
+	return api.JSON(w, status, api.Object{name: doc(r, v)})
+}
+
+// list answers with a collection in Keystone's form, unless there is an error. When a page was asked for and is full, links.next is
+// the next one.
+func list[T any](w http.ResponseWriter, r *api.Request, name string, items []T, err error, doc func(*api.Request, T) api.Object) error {
+	if err != nil {
+		return err
+	}
 	out := make([]api.Object, 0, len(items))
 	for _, i := range items {
-		out = append(out, show(i))
+		out = append(out, doc(r, i))
 	}
 	base := api.BaseURL(r.Request) + r.URL.Path
 	links := api.Object{"self": base, "previous": nil, "next": nil}

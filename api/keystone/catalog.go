@@ -2,7 +2,6 @@ package keystone
 
 import (
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -90,23 +89,18 @@ func endpointDoc(r *api.Request, e identity.Endpoint) api.Object {
 		"url": address(r, e), "enabled": e.Enabled, "links": self(r, "endpoints", e.ID)})
 }
 
-// matching reports whether a document has the values that a query asks for, in the fields that it may ask for.
-func matching(doc api.Object, q url.Values, fields ...string) bool {
-	for _, f := range fields {
-		if q.Get(f) != "" && q.Get(f) != doc[f] {
-			return false
-		}
-	}
-	return true
+// matching are those things whose documents have the values that the query asks for, in the fields that it may ask for.
+func matching[T any](r *api.Request, all []T, doc func(*api.Request, T) api.Object, fields ...string) []T {
+	q := r.URL.Query()
+	return slices.DeleteFunc(all, func(v T) bool {
+		shown := doc(r, v)
+		return slices.ContainsFunc(fields, func(f string) bool { return q.Get(f) != "" && q.Get(f) != shown[f] })
+	})
 }
 
 func (k *keystone) services(w http.ResponseWriter, r *api.Request) error {
 	all, err := k.Services(r.Context())
-	if err != nil {
-		return err
-	}
-	show := func(v identity.CatalogService) api.Object { return serviceDoc(r, v) }
-	return list(w, r, "services", slices.DeleteFunc(all, func(v identity.CatalogService) bool { return !matching(show(v), r.URL.Query(), "type", "name") }), show)
+	return list(w, r, "services", matching(r, all, serviceDoc, "type", "name"), err, serviceDoc)
 }
 
 type serviceBody struct {
@@ -132,18 +126,13 @@ func (k *keystone) createService(w http.ResponseWriter, r *api.Request) error {
 	}
 	v := identity.CatalogService{Enabled: true}
 	b.apply(&v, extra)
-	if v, err = k.CreateService(r.Context(), v); err != nil {
-		return err
-	}
-	return api.JSON(w, http.StatusCreated, api.Object{"service": serviceDoc(r, v)})
+	v, err = k.CreateService(r.Context(), v)
+	return show(w, r, http.StatusCreated, "service", v, err, serviceDoc)
 }
 
 func (k *keystone) showService(w http.ResponseWriter, r *api.Request) error {
 	v, err := k.Service.Service(r.Context(), r.PathValue("service"))
-	if err != nil {
-		return err
-	}
-	return api.JSON(w, http.StatusOK, api.Object{"service": serviceDoc(r, v)})
+	return show(w, r, http.StatusOK, "service", v, err, serviceDoc)
 }
 
 func (k *keystone) updateService(w http.ResponseWriter, r *api.Request) error {
@@ -157,29 +146,16 @@ func (k *keystone) updateService(w http.ResponseWriter, r *api.Request) error {
 		return err
 	}
 	b.apply(&v, extra)
-	if err := k.UpdateService(r.Context(), v); err != nil {
-		return err
-	}
-	return api.JSON(w, http.StatusOK, api.Object{"service": serviceDoc(r, v)})
+	return show(w, r, http.StatusOK, "service", v, k.UpdateService(r.Context(), v), serviceDoc)
 }
 
 func (k *keystone) deleteService(w http.ResponseWriter, r *api.Request) error {
 	return api.Gone(w, k.DeleteService(r.Context(), r.PathValue("service")))
 }
 
-func (k *keystone) listEndpoints(w http.ResponseWriter, r *api.Request, all []identity.Endpoint, err error) error {
-	if err != nil {
-		return err
-	}
-	show := func(e identity.Endpoint) api.Object { return endpointDoc(r, e) }
-	return list(w, r, "endpoints", slices.DeleteFunc(all, func(e identity.Endpoint) bool {
-		return !matching(show(e), r.URL.Query(), "service_id", "interface", "region_id")
-	}), show)
-}
-
 func (k *keystone) endpoints(w http.ResponseWriter, r *api.Request) error {
 	all, err := k.Endpoints(r.Context())
-	return k.listEndpoints(w, r, all, err)
+	return list(w, r, "endpoints", matching(r, all, endpointDoc, "service_id", "interface", "region_id"), err, endpointDoc)
 }
 
 type endpointBody struct {
@@ -209,18 +185,13 @@ func (k *keystone) createEndpoint(w http.ResponseWriter, r *api.Request) error {
 	}
 	e := identity.Endpoint{Enabled: true}
 	b.apply(&e, extra)
-	if e, err = k.CreateEndpoint(r.Context(), e); err != nil {
-		return err
-	}
-	return api.JSON(w, http.StatusCreated, api.Object{"endpoint": endpointDoc(r, e)})
+	e, err = k.CreateEndpoint(r.Context(), e)
+	return show(w, r, http.StatusCreated, "endpoint", e, err, endpointDoc)
 }
 
 func (k *keystone) showEndpoint(w http.ResponseWriter, r *api.Request) error {
 	e, err := k.Endpoint(r.Context(), r.PathValue("endpoint"))
-	if err != nil {
-		return err
-	}
-	return api.JSON(w, http.StatusOK, api.Object{"endpoint": endpointDoc(r, e)})
+	return show(w, r, http.StatusOK, "endpoint", e, err, endpointDoc)
 }
 
 func (k *keystone) updateEndpoint(w http.ResponseWriter, r *api.Request) error {
@@ -234,10 +205,7 @@ func (k *keystone) updateEndpoint(w http.ResponseWriter, r *api.Request) error {
 		return err
 	}
 	b.apply(&e, extra)
-	if err := k.UpdateEndpoint(r.Context(), e); err != nil {
-		return err
-	}
-	return api.JSON(w, http.StatusOK, api.Object{"endpoint": endpointDoc(r, e)})
+	return show(w, r, http.StatusOK, "endpoint", e, k.UpdateEndpoint(r.Context(), e), endpointDoc)
 }
 
 func (k *keystone) deleteEndpoint(w http.ResponseWriter, r *api.Request) error {
@@ -246,15 +214,12 @@ func (k *keystone) deleteEndpoint(w http.ResponseWriter, r *api.Request) error {
 
 func (k *keystone) endpointProjects(w http.ResponseWriter, r *api.Request) error {
 	ps, err := k.ProjectsWith(r.Context(), r.PathValue("endpoint"))
-	if err != nil {
-		return err
-	}
-	return list(w, r, "projects", ps, func(p identity.Project) api.Object { return projectDoc(r, p) })
+	return list(w, r, "projects", ps, err, projectDoc)
 }
 
 func (k *keystone) projectEndpoints(w http.ResponseWriter, r *api.Request) error {
 	es, err := k.EndpointsOf(r.Context(), r.PathValue("project"))
-	return k.listEndpoints(w, r, es, err)
+	return list(w, r, "endpoints", es, err, endpointDoc)
 }
 
 func (k *keystone) chooseEndpoint(w http.ResponseWriter, r *api.Request) error {

@@ -20,10 +20,7 @@ func (k *keystone) credentials(w http.ResponseWriter, r *api.Request) error {
 		user = r.Caller.User.ID
 	}
 	cs, err := k.Credentials(r.Context(), user, q.Get("type"))
-	if err != nil {
-		return err
-	}
-	return list(w, r, "credentials", cs, func(c identity.Credential) api.Object { return credentialDoc(r, c) })
+	return list(w, r, "credentials", cs, err, credentialDoc)
 }
 
 type credentialBody struct {
@@ -65,10 +62,7 @@ func (k *keystone) createCredential(w http.ResponseWriter, r *api.Request) error
 		return err
 	}
 	c, err := k.CreateCredential(r.Context(), c)
-	if err != nil {
-		return err
-	}
-	return api.JSON(w, http.StatusCreated, api.Object{"credential": credentialDoc(r, c)})
+	return show(w, r, http.StatusCreated, "credential", c, err, credentialDoc)
 }
 
 // seenCredential returns the credential of the path, if it is the caller's or the caller is an operator.
@@ -82,10 +76,7 @@ func (k *keystone) seenCredential(r *api.Request) (identity.Credential, error) {
 
 func (k *keystone) credential(w http.ResponseWriter, r *api.Request) error {
 	c, err := k.seenCredential(r)
-	if err != nil {
-		return err
-	}
-	return api.JSON(w, http.StatusOK, api.Object{"credential": credentialDoc(r, c)})
+	return show(w, r, http.StatusOK, "credential", c, err, credentialDoc)
 }
 
 func (k *keystone) updateCredential(w http.ResponseWriter, r *api.Request) error {
@@ -103,10 +94,7 @@ func (k *keystone) updateCredential(w http.ResponseWriter, r *api.Request) error
 	if err := k.ownKey(r, c); err != nil {
 		return err
 	}
-	if err := k.UpdateCredential(r.Context(), c); err != nil {
-		return err
-	}
-	return api.JSON(w, http.StatusOK, api.Object{"credential": credentialDoc(r, c)})
+	return show(w, r, http.StatusOK, "credential", c, k.UpdateCredential(r.Context(), c), credentialDoc)
 }
 
 func (k *keystone) deleteCredential(w http.ResponseWriter, r *api.Request) error {
@@ -131,10 +119,7 @@ func (k *keystone) ec2Credentials(w http.ResponseWriter, r *api.Request) error {
 		return err
 	}
 	cs, err := k.Credentials(r.Context(), r.PathValue("user"), "ec2")
-	if err != nil {
-		return err
-	}
-	return list(w, r, "credentials", cs, func(c identity.Credential) api.Object { return ec2Doc(r, c) })
+	return list(w, r, "credentials", cs, err, ec2Doc)
 }
 
 func (k *keystone) createEC2Credential(w http.ResponseWriter, r *api.Request) error {
@@ -148,10 +133,7 @@ func (k *keystone) createEC2Credential(w http.ResponseWriter, r *api.Request) er
 		return err
 	}
 	c, err := k.NewEC2Credential(r.Context(), r.PathValue("user"), b.TenantID)
-	if err != nil {
-		return err
-	}
-	return api.JSON(w, http.StatusCreated, api.Object{"credential": ec2Doc(r, c)})
+	return show(w, r, http.StatusCreated, "credential", c, err, ec2Doc)
 }
 
 func (k *keystone) seenEC2(r *api.Request) (identity.Credential, error) {
@@ -163,10 +145,7 @@ func (k *keystone) seenEC2(r *api.Request) (identity.Credential, error) {
 
 func (k *keystone) ec2Credential(w http.ResponseWriter, r *api.Request) error {
 	c, err := k.seenEC2(r)
-	if err != nil {
-		return err
-	}
-	return api.JSON(w, http.StatusOK, api.Object{"credential": ec2Doc(r, c)})
+	return show(w, r, http.StatusOK, "credential", c, err, ec2Doc)
 }
 
 func (k *keystone) deleteEC2Credential(w http.ResponseWriter, r *api.Request) error {

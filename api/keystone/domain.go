@@ -23,10 +23,7 @@ func (k *keystone) domains(w http.ResponseWriter, r *api.Request) error {
 		q = q.And("id", homes(r))
 	}
 	ds, err := k.Projects(r.Context(), q.And("is_domain", true), identity.TagFilter{})
-	if err != nil {
-		return err
-	}
-	return list(w, r, "domains", ds, func(p identity.Project) api.Object { return domainDoc(r, p) })
+	return list(w, r, "domains", ds, err, domainDoc)
 }
 
 // homes are the domains that anyone may know of: of the user, and of what the token is scoped to.
@@ -49,10 +46,7 @@ func (k *keystone) showDomain(w http.ResponseWriter, r *api.Request) error {
 		}
 	}
 	d, err := k.Domain(r.Context(), id)
-	if err != nil {
-		return err
-	}
-	return api.JSON(w, http.StatusOK, api.Object{"domain": domainDoc(r, d)})
+	return show(w, r, http.StatusOK, "domain", d, err, domainDoc)
 }
 
 type domainBody struct {
@@ -75,10 +69,8 @@ func (k *keystone) createDomain(w http.ResponseWriter, r *api.Request) error {
 	}
 	d := identity.Project{Enabled: true, IsDomain: true}
 	b.apply(&d, extra)
-	if d, err = k.CreateProject(r.Context(), d); err != nil {
-		return err
-	}
-	return api.JSON(w, http.StatusCreated, api.Object{"domain": domainDoc(r, d)})
+	d, err = k.CreateProject(r.Context(), d)
+	return show(w, r, http.StatusCreated, "domain", d, err, domainDoc)
 }
 
 func (k *keystone) updateDomain(w http.ResponseWriter, r *api.Request) error {
@@ -92,10 +84,7 @@ func (k *keystone) updateDomain(w http.ResponseWriter, r *api.Request) error {
 		return err
 	}
 	b.apply(&d, extra)
-	if err := k.UpdateProject(r.Context(), d); err != nil {
-		return err
-	}
-	return api.JSON(w, http.StatusOK, api.Object{"domain": domainDoc(r, d)})
+	return show(w, r, http.StatusOK, "domain", d, k.UpdateProject(r.Context(), d), domainDoc)
 }
 
 func (k *keystone) deleteDomain(w http.ResponseWriter, r *api.Request) error {

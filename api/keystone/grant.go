@@ -143,10 +143,7 @@ func (k *keystone) granted(w http.ResponseWriter, r *api.Request) error {
 		return err
 	}
 	rs, err := k.GrantedRoles(r.Context(), g)
-	if err != nil {
-		return err
-	}
-	return list(w, r, "roles", rs, func(v identity.Role) api.Object { return roleDoc(r, v) })
+	return list(w, r, "roles", rs, err, roleDoc)
 }
 
 // assignments lists grants. Who may not look at everything sees the own ones, or those of the own domain.
@@ -172,14 +169,11 @@ func (k *keystone) assignments(w http.ResponseWriter, r *api.Request) error {
 		a.In = r.Caller.Domain.ID
 	}
 	as, err := k.Assignments(r.Context(), a)
-	if err != nil {
-		return err
-	}
-	names := asked(q, "include_names")
-	return list(w, r, "role_assignments", as, func(a identity.Assignment) api.Object { return assignmentDoc(r, a, names) })
+	return list(w, r, "role_assignments", as, err, assignmentDoc)
 }
 
-func assignmentDoc(r *api.Request, a identity.Assignment, names bool) api.Object {
+func assignmentDoc(r *api.Request, a identity.Assignment) api.Object {
+	names := asked(r.URL.Query(), "include_names")
 	ref := func(id, name, domain, domainName string) api.Object {
 		o := api.Object{"id": id}
 		if names {

@@ -17,10 +17,7 @@ func (k *keystone) groups(w http.ResponseWriter, r *api.Request) error {
 		return err
 	}
 	gs, err := k.Groups(r.Context(), within(r, q, "domain_id"), "")
-	if err != nil {
-		return err
-	}
-	return list(w, r, "groups", gs, func(g identity.Group) api.Object { return groupDoc(r, g) })
+	return list(w, r, "groups", gs, err, groupDoc)
 }
 
 type groupBody struct {
@@ -46,10 +43,8 @@ func (k *keystone) createGroup(w http.ResponseWriter, r *api.Request) error {
 		return err
 	}
 	b.apply(&g, extra)
-	if g, err = k.CreateGroup(r.Context(), g); err != nil {
-		return err
-	}
-	return api.JSON(w, http.StatusCreated, api.Object{"group": groupDoc(r, g)})
+	g, err = k.CreateGroup(r.Context(), g)
+	return show(w, r, http.StatusCreated, "group", g, err, groupDoc)
 }
 
 // seenGroup returns the group of the path, if the caller may look into its domain.
@@ -72,10 +67,7 @@ func (k *keystone) ruledGroup(r *api.Request) (identity.Group, error) {
 
 func (k *keystone) showGroup(w http.ResponseWriter, r *api.Request) error {
 	g, err := k.seenGroup(r)
-	if err != nil {
-		return err
-	}
-	return api.JSON(w, http.StatusOK, api.Object{"group": groupDoc(r, g)})
+	return show(w, r, http.StatusOK, "group", g, err, groupDoc)
 }
 
 func (k *keystone) updateGroup(w http.ResponseWriter, r *api.Request) error {
@@ -92,10 +84,7 @@ func (k *keystone) updateGroup(w http.ResponseWriter, r *api.Request) error {
 		return err
 	}
 	b.apply(&g, extra)
-	if err := k.UpdateGroup(r.Context(), g); err != nil {
-		return err
-	}
-	return api.JSON(w, http.StatusOK, api.Object{"group": groupDoc(r, g)})
+	return show(w, r, http.StatusOK, "group", g, k.UpdateGroup(r.Context(), g), groupDoc)
 }
 
 func (k *keystone) deleteGroup(w http.ResponseWriter, r *api.Request) error {

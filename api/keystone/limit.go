@@ -41,10 +41,7 @@ func (k *keystone) registeredLimits(w http.ResponseWriter, r *api.Request) error
 		return err
 	}
 	ls, err := k.RegisteredLimits(r.Context(), q)
-	if err != nil {
-		return err
-	}
-	return list(w, r, "registered_limits", ls, func(l identity.RegisteredLimit) api.Object { return registeredDoc(r, l) })
+	return list(w, r, "registered_limits", ls, err, registeredDoc)
 }
 
 type registeredBody struct {
@@ -90,10 +87,7 @@ func (k *keystone) createRegisteredLimits(w http.ResponseWriter, r *api.Request)
 
 func (k *keystone) showRegisteredLimit(w http.ResponseWriter, r *api.Request) error {
 	l, err := k.RegisteredLimit(r.Context(), r.PathValue("limit"))
-	if err != nil {
-		return err
-	}
-	return api.JSON(w, http.StatusOK, api.Object{"registered_limit": registeredDoc(r, l)})
+	return show(w, r, http.StatusOK, "registered_limit", l, err, registeredDoc)
 }
 
 func (k *keystone) updateRegisteredLimit(w http.ResponseWriter, r *api.Request) error {
@@ -108,10 +102,7 @@ func (k *keystone) updateRegisteredLimit(w http.ResponseWriter, r *api.Request) 
 		return err
 	}
 	b.Limit.apply(&l)
-	if err := k.UpdateRegisteredLimit(r.Context(), l); err != nil {
-		return err
-	}
-	return api.JSON(w, http.StatusOK, api.Object{"registered_limit": registeredDoc(r, l)})
+	return show(w, r, http.StatusOK, "registered_limit", l, k.UpdateRegisteredLimit(r.Context(), l), registeredDoc)
 }
 
 func (k *keystone) deleteRegisteredLimit(w http.ResponseWriter, r *api.Request) error {
@@ -147,10 +138,7 @@ func (k *keystone) limits(w http.ResponseWriter, r *api.Request) error {
 		return fault.Errorf(fault.Denied, "limits are of projects and domains: the token must be scoped to one")
 	}
 	ls, err := k.Limits(r.Context(), l)
-	if err != nil {
-		return err
-	}
-	return list(w, r, "limits", ls, func(l identity.Limit) api.Object { return limitDoc(r, l) })
+	return list(w, r, "limits", ls, err, limitDoc)
 }
 
 type limitBody struct {
@@ -199,10 +187,7 @@ func (k *keystone) seenLimit(r *api.Request) (identity.Limit, error) {
 
 func (k *keystone) showLimit(w http.ResponseWriter, r *api.Request) error {
 	l, err := k.seenLimit(r)
-	if err != nil {
-		return err
-	}
-	return api.JSON(w, http.StatusOK, api.Object{"limit": limitDoc(r, l)})
+	return show(w, r, http.StatusOK, "limit", l, err, limitDoc)
 }
 
 func (k *keystone) updateLimit(w http.ResponseWriter, r *api.Request) error {
@@ -221,10 +206,7 @@ func (k *keystone) updateLimit(w http.ResponseWriter, r *api.Request) error {
 	}
 	api.Set(&l.ResourceLimit, b.Limit.ResourceLimit)
 	api.Set(&l.Description, b.Limit.Description)
-	if err := k.UpdateLimit(r.Context(), l); err != nil {
-		return err
-	}
-	return api.JSON(w, http.StatusOK, api.Object{"limit": limitDoc(r, l)})
+	return show(w, r, http.StatusOK, "limit", l, k.UpdateLimit(r.Context(), l), limitDoc)
 }
 
 func (k *keystone) deleteLimit(w http.ResponseWriter, r *api.Request) error {

@@ -59,10 +59,7 @@ func (k *keystone) listUsers(w http.ResponseWriter, r *api.Request, group string
 		return err
 	}
 	us, err := k.Users(r.Context(), within(r, q, "domain_id"), group)
-	if err != nil {
-		return err
-	}
-	return list(w, r, "users", us, func(u identity.User) api.Object { return userDoc(r, u) })
+	return list(w, r, "users", us, err, userDoc)
 }
 
 type userBody struct {
@@ -105,18 +102,13 @@ func (k *keystone) createUser(w http.ResponseWriter, r *api.Request) error {
 		return err
 	}
 	b.apply(&u, extra)
-	if u, err = k.CreateUser(r.Context(), u, b.Password); err != nil {
-		return err
-	}
-	return api.JSON(w, http.StatusCreated, api.Object{"user": userDoc(r, u)})
+	u, err = k.CreateUser(r.Context(), u, b.Password)
+	return show(w, r, http.StatusCreated, "user", u, err, userDoc)
 }
 
 func (k *keystone) showUser(w http.ResponseWriter, r *api.Request) error {
 	u, err := k.seenUser(r)
-	if err != nil {
-		return err
-	}
-	return api.JSON(w, http.StatusOK, api.Object{"user": userDoc(r, u)})
+	return show(w, r, http.StatusOK, "user", u, err, userDoc)
 }
 
 // seenUser returns the user of the path, if the caller is that or may look into the user's domain.
@@ -151,10 +143,8 @@ func (k *keystone) updateUser(w http.ResponseWriter, r *api.Request) error {
 		return err
 	}
 	b.apply(&u, extra)
-	if u, err = k.UpdateUser(r.Context(), u, b.Password); err != nil {
-		return err
-	}
-	return api.JSON(w, http.StatusOK, api.Object{"user": userDoc(r, u)})
+	u, err = k.UpdateUser(r.Context(), u, b.Password)
+	return show(w, r, http.StatusOK, "user", u, err, userDoc)
 }
 
 func (k *keystone) deleteUser(w http.ResponseWriter, r *api.Request) error {
@@ -197,8 +187,5 @@ func (k *keystone) userGroups(w http.ResponseWriter, r *api.Request) error {
 		return err
 	}
 	gs, err := k.Groups(r.Context(), q, u.ID)
-	if err != nil {
-		return err
-	}
-	return list(w, r, "groups", gs, func(g identity.Group) api.Object { return groupDoc(r, g) })
+	return list(w, r, "groups", gs, err, groupDoc)
 }

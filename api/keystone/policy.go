@@ -17,10 +17,7 @@ func (k *keystone) policies(w http.ResponseWriter, r *api.Request) error {
 		return err
 	}
 	ps, err := k.Policies(r.Context(), q)
-	if err != nil {
-		return err
-	}
-	return list(w, r, "policies", ps, func(p identity.PolicyBlob) api.Object { return policyDoc(r, p) })
+	return list(w, r, "policies", ps, err, policyDoc)
 }
 
 type policyBody struct {
@@ -42,18 +39,13 @@ func (k *keystone) createPolicy(w http.ResponseWriter, r *api.Request) error {
 	}
 	var p identity.PolicyBlob
 	b.apply(&p, extra)
-	if p, err = k.CreatePolicy(r.Context(), p); err != nil {
-		return err
-	}
-	return api.JSON(w, http.StatusCreated, api.Object{"policy": policyDoc(r, p)})
+	p, err = k.CreatePolicy(r.Context(), p)
+	return show(w, r, http.StatusCreated, "policy", p, err, policyDoc)
 }
 
 func (k *keystone) showPolicy(w http.ResponseWriter, r *api.Request) error {
 	p, err := k.PolicyBlob(r.Context(), r.PathValue("policy"))
-	if err != nil {
-		return err
-	}
-	return api.JSON(w, http.StatusOK, api.Object{"policy": policyDoc(r, p)})
+	return show(w, r, http.StatusOK, "policy", p, err, policyDoc)
 }
 
 func (k *keystone) updatePolicy(w http.ResponseWriter, r *api.Request) error {
@@ -67,10 +59,7 @@ func (k *keystone) updatePolicy(w http.ResponseWriter, r *api.Request) error {
 		return err
 	}
 	b.apply(&p, extra)
-	if err := k.UpdatePolicy(r.Context(), p); err != nil {
-		return err
-	}
-	return api.JSON(w, http.StatusOK, api.Object{"policy": policyDoc(r, p)})
+	return show(w, r, http.StatusOK, "policy", p, k.UpdatePolicy(r.Context(), p), policyDoc)
 }
 
 func (k *keystone) deletePolicy(w http.ResponseWriter, r *api.Request) error {

@@ -53,10 +53,7 @@ func (k *keystone) projects(w http.ResponseWriter, r *api.Request) error {
 	}
 	ps, err := k.Projects(r.Context(), within(r, q, "domain_id"),
 		identity.TagFilter{All: split("tags"), Any: split("tags-any"), NotAll: split("not-tags"), NotAny: split("not-tags-any")})
-	if err != nil {
-		return err
-	}
-	return list(w, r, "projects", ps, func(p identity.Project) api.Object { return projectDoc(r, p) })
+	return list(w, r, "projects", ps, err, projectDoc)
 }
 
 // projectsOf lists the projects or domains that a user has a role on.
@@ -70,9 +67,9 @@ func (k *keystone) projectsOf(w http.ResponseWriter, r *api.Request, user string
 		return err
 	}
 	if domains {
-		return list(w, r, "domains", ps, func(p identity.Project) api.Object { return domainDoc(r, p) })
+		return list(w, r, "domains", ps, nil, domainDoc)
 	}
-	return list(w, r, "projects", ps, func(p identity.Project) api.Object { return projectDoc(r, p) })
+	return list(w, r, "projects", ps, nil, projectDoc)
 }
 
 type projectBody struct {
@@ -126,10 +123,8 @@ func (k *keystone) createProject(w http.ResponseWriter, r *api.Request) error {
 		return err
 	}
 	b.apply(&p, extra)
-	if p, err = k.CreateProject(r.Context(), p); err != nil {
-		return err
-	}
-	return api.JSON(w, http.StatusCreated, api.Object{"project": projectDoc(r, p)})
+	p, err = k.CreateProject(r.Context(), p)
+	return show(w, r, http.StatusCreated, "project", p, err, projectDoc)
 }
 
 // domainOf is the domain by which a project, or a domain, is managed.
@@ -244,10 +239,7 @@ func (k *keystone) updateProject(w http.ResponseWriter, r *api.Request) error {
 		return fault.Errorf(fault.Denied, "the parent of a project can not be changed")
 	}
 	b.apply(&p, extra)
-	if err := k.UpdateProject(r.Context(), p); err != nil {
-		return err
-	}
-	return api.JSON(w, http.StatusOK, api.Object{"project": projectDoc(r, p)})
+	return show(w, r, http.StatusOK, "project", p, k.UpdateProject(r.Context(), p), projectDoc)
 }
 
 func (k *keystone) deleteProject(w http.ResponseWriter, r *api.Request) error {

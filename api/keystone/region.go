@@ -14,10 +14,7 @@ func regionDoc(r *api.Request, v identity.Region) api.Object {
 
 func (k *keystone) regions(w http.ResponseWriter, r *api.Request) error {
 	rs, err := k.Regions(r.Context(), r.URL.Query().Get("parent_region_id"))
-	if err != nil {
-		return err
-	}
-	return list(w, r, "regions", rs, func(v identity.Region) api.Object { return regionDoc(r, v) })
+	return list(w, r, "regions", rs, err, regionDoc)
 }
 
 type regionBody struct {
@@ -47,18 +44,13 @@ func (k *keystone) createRegion(w http.ResponseWriter, r *api.Request) error {
 		v.ID = id
 	}
 	b.apply(&v, extra)
-	if v, err = k.CreateRegion(r.Context(), v); err != nil {
-		return err
-	}
-	return api.JSON(w, http.StatusCreated, api.Object{"region": regionDoc(r, v)})
+	v, err = k.CreateRegion(r.Context(), v)
+	return show(w, r, http.StatusCreated, "region", v, err, regionDoc)
 }
 
 func (k *keystone) showRegion(w http.ResponseWriter, r *api.Request) error {
 	v, err := k.Region(r.Context(), r.PathValue("region"))
-	if err != nil {
-		return err
-	}
-	return api.JSON(w, http.StatusOK, api.Object{"region": regionDoc(r, v)})
+	return show(w, r, http.StatusOK, "region", v, err, regionDoc)
 }
 
 func (k *keystone) updateRegion(w http.ResponseWriter, r *api.Request) error {
@@ -75,10 +67,7 @@ func (k *keystone) updateRegion(w http.ResponseWriter, r *api.Request) error {
 		return fault.Field("id", "can not be changed")
 	}
 	b.apply(&v, extra)
-	if err := k.UpdateRegion(r.Context(), v); err != nil {
-		return err
-	}
-	return api.JSON(w, http.StatusOK, api.Object{"region": regionDoc(r, v)})
+	return show(w, r, http.StatusOK, "region", v, k.UpdateRegion(r.Context(), v), regionDoc)
 }
 
 func (k *keystone) deleteRegion(w http.ResponseWriter, r *api.Request) error {

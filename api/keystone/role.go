@@ -41,10 +41,7 @@ func (k *keystone) roles(w http.ResponseWriter, r *api.Request) error {
 		return err
 	}
 	rs, err := k.Roles(r.Context(), q)
-	if err != nil {
-		return err
-	}
-	return list(w, r, "roles", rs, func(v identity.Role) api.Object { return roleDoc(r, v) })
+	return list(w, r, "roles", rs, err, roleDoc)
 }
 
 type roleBody struct {
@@ -69,10 +66,8 @@ func (k *keystone) createRole(w http.ResponseWriter, r *api.Request) error {
 	var v identity.Role
 	api.Set(&v.DomainID, b.DomainID)
 	b.apply(&v, extra)
-	if v, err = k.CreateRole(r.Context(), v); err != nil {
-		return err
-	}
-	return api.JSON(w, http.StatusCreated, api.Object{"role": roleDoc(r, v)})
+	v, err = k.CreateRole(r.Context(), v)
+	return show(w, r, http.StatusCreated, "role", v, err, roleDoc)
 }
 
 func (k *keystone) showRole(w http.ResponseWriter, r *api.Request) error {
@@ -102,10 +97,7 @@ func (k *keystone) updateRole(w http.ResponseWriter, r *api.Request) error {
 		return fault.Field("domain_id", "can not be changed")
 	}
 	b.apply(&v, extra)
-	if err := k.UpdateRole(r.Context(), v); err != nil {
-		return err
-	}
-	return api.JSON(w, http.StatusOK, api.Object{"role": roleDoc(r, v)})
+	return show(w, r, http.StatusOK, "role", v, k.UpdateRole(r.Context(), v), roleDoc)
 }
 
 func (k *keystone) deleteRole(w http.ResponseWriter, r *api.Request) error {

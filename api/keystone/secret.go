@@ -66,6 +66,9 @@ func (k *keystone) roleIDs(r *api.Request, refs []roleRef) ([]string, error) {
 	return ids, nil
 }
 
+// asIs is for documents that were made already.
+func asIs(_ *api.Request, doc api.Object) api.Object { return doc }
+
 // roleDocs shows roles by their ids.
 func (k *keystone) roleDocs(r *api.Request, ids []string) ([]api.Object, error) {
 	rs, err := k.RolesByID(r.Context(), ids)
@@ -113,7 +116,7 @@ func (k *keystone) appCredentials(w http.ResponseWriter, r *api.Request) error {
 		}
 		docs = append(docs, doc)
 	}
-	return list(w, r, "application_credentials", docs, func(o api.Object) api.Object { return o })
+	return list(w, r, "application_credentials", docs, nil, asIs)
 }
 
 func (k *keystone) appCredential(w http.ResponseWriter, r *api.Request) error {
@@ -215,10 +218,7 @@ func (k *keystone) rulesOf(r *api.Request) ([]identity.AccessRule, error) {
 
 func (k *keystone) accessRules(w http.ResponseWriter, r *api.Request) error {
 	rules, err := k.rulesOf(r)
-	if err != nil {
-		return err
-	}
-	return list(w, r, "access_rules", rules, func(v identity.AccessRule) api.Object { return ruleDoc(r, v) })
+	return list(w, r, "access_rules", rules, err, ruleDoc)
 }
 
 func (k *keystone) accessRule(w http.ResponseWriter, r *api.Request) error {

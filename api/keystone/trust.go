@@ -29,10 +29,7 @@ func (k *keystone) trusts(w http.ResponseWriter, r *api.Request) error {
 		return fault.Errorf(fault.Denied, "a user may list the own trusts only (trustor_user_id or trustee_user_id)")
 	}
 	ts, err := k.Trusts(r.Context(), trustor, trustee)
-	if err != nil {
-		return err
-	}
-	return list(w, r, "trusts", ts, func(t identity.Trust) api.Object { return trustDoc(r, t) })
+	return list(w, r, "trusts", ts, err, trustDoc)
 }
 
 type trustBody struct {
@@ -130,10 +127,7 @@ func (k *keystone) trustRoles(w http.ResponseWriter, r *api.Request) error {
 		return err
 	}
 	roles, err := k.roleDocs(r, t.Roles)
-	if err != nil {
-		return err
-	}
-	return list(w, r, "roles", roles, func(o api.Object) api.Object { return o })
+	return list(w, r, "roles", roles, err, asIs)
 }
 
 func (k *keystone) trustRole(w http.ResponseWriter, r *api.Request) error {
