@@ -88,9 +88,23 @@ func show[T any](w http.ResponseWriter, r *api.Request, status int, name string,
 	return api.JSON(w, status, api.Object{name: doc(r, v)})
 }
 
-// list answers with a collection in Keystone's form, unless there is an error. When a page was asked for and is full, links.next is
-// the next one.
+// list answers with a collection in Keystone's form, unless there is an error.
 func list[T any](w http.ResponseWriter, r *api.Request, name string, items []T, err error, doc func(*api.Request, T) api.Object) error {
+	return listTo(w, r, name, items, err, doc, nil)
+}
+
+// page is list for what query pages: when a page was asked for and is full, links.next is the next one.
+func page[T any](w http.ResponseWriter, r *api.Request, name string, items []T, err error, doc func(*api.Request, T) api.Object) error {
+	limit, _ := pageSize(r.URL.Query()) // a bad one was refused with the query
+	if err != nil || limit == 0 || len(items) < limit {
+		return list(w, r, name, items, err, doc)
+	}
+	q := r.URL.Query()
+	q.Set("marker", doc(r, items[len(items)-1])["id"].(string))
+	return listTo(w, r, name, items, nil, doc, api.BaseURL(r.Request)+r.URL.Path+"?"+q.Encode())
+}
+
+func listTo[T any](w http.ResponseWriter, r *api.Request, name string, items []T, err error, doc func(*api.Request, T) api.Object, next any) error {
 	if err != nil {
 		return err
 	}
@@ -98,14 +112,7 @@ func list[T any](w http.ResponseWriter, r *api.Request, name string, items []T, 
 	for _, i := range items {
 		out = append(out, doc(r, i))
 	}
-	base := api.BaseURL(r.Request) + r.URL.Path
-	links := api.Object{"self": base, "previous": nil, "next": nil}
-	if limit, err := pageSize(r.URL.Query()); err == nil && limit > 0 && len(out) == limit {
-		q := r.URL.Query()
-		q.Set("marker", out[len(out)-1]["id"].(string))
-		links["next"] = base + "?" + q.Encode()
-	}
-	return api.JSON(w, http.StatusOK, api.Object{name: out, "links": links})
+	return api.JSON(w, http.StatusOK, api.Object{name: out, "links": api.Object{"self": api.BaseURL(r.Request) + r.URL.Path, "previous": nil, "next": next}})
 }
 
 // longestPage bounds a page that was asked for.

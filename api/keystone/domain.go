@@ -23,7 +23,7 @@ func (k *keystone) domains(w http.ResponseWriter, r *api.Request) error {
 		q = q.And("id", homes(r))
 	}
 	ds, err := k.Projects(r.Context(), q.And("is_domain", true), identity.TagFilter{})
-	return list(w, r, "domains", ds, err, domainDoc)
+	return page(w, r, "domains", ds, err, domainDoc)
 }
 
 // homes are the domains that anyone may know of: of the user, and of what the token is scoped to.

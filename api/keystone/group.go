@@ -17,7 +17,7 @@ func (k *keystone) groups(w http.ResponseWriter, r *api.Request) error {
 		return err
 	}
 	gs, err := k.Groups(r.Context(), within(r, q, "domain_id"), "")
-	return list(w, r, "groups", gs, err, groupDoc)
+	return page(w, r, "groups", gs, err, groupDoc)
 }
 
 type groupBody struct {

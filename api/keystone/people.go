@@ -59,7 +59,7 @@ func (k *keystone) listUsers(w http.ResponseWriter, r *api.Request, group string
 		return err
 	}
 	us, err := k.Users(r.Context(), within(r, q, "domain_id"), group)
-	return list(w, r, "users", us, err, userDoc)
+	return page(w, r, "users", us, err, userDoc)
 }
 
 type userBody struct {
@@ -187,5 +187,5 @@ func (k *keystone) userGroups(w http.ResponseWriter, r *api.Request) error {
 		return err
 	}
 	gs, err := k.Groups(r.Context(), q, u.ID)
-	return list(w, r, "groups", gs, err, groupDoc)
+	return page(w, r, "groups", gs, err, groupDoc)
 }

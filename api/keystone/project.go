@@ -53,7 +53,7 @@ func (k *keystone) projects(w http.ResponseWriter, r *api.Request) error {
 	}
 	ps, err := k.Projects(r.Context(), within(r, q, "domain_id"),
 		identity.TagFilter{All: split("tags"), Any: split("tags-any"), NotAll: split("not-tags"), NotAny: split("not-tags-any")})
-	return list(w, r, "projects", ps, err, projectDoc)
+	return page(w, r, "projects", ps, err, projectDoc)
 }
 
 // projectsOf lists the projects or domains that a user has a role on.
@@ -67,9 +67,9 @@ func (k *keystone) projectsOf(w http.ResponseWriter, r *api.Request, user string
 		return err
 	}
 	if domains {
-		return list(w, r, "domains", ps, nil, domainDoc)
+		return page(w, r, "domains", ps, nil, domainDoc)
 	}
-	return list(w, r, "projects", ps, nil, projectDoc)
+	return page(w, r, "projects", ps, nil, projectDoc)
 }
 
 type projectBody struct {

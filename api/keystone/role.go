@@ -41,7 +41,7 @@ func (k *keystone) roles(w http.ResponseWriter, r *api.Request) error {
 		return err
 	}
 	rs, err := k.Roles(r.Context(), q)
-	return list(w, r, "roles", rs, err, roleDoc)
+	return page(w, r, "roles", rs, err, roleDoc)
 }
 
 type roleBody struct {

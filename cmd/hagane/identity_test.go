@@ -257,3 +257,35 @@ func TestBadIdentities(t *testing.T) {
 		})
 	}
 }
+
+// TestPages follows a list from page to page, and finds that lists which have no pages name no next one.
+func TestPages(t *testing.T) {
+	c := startCloud(t, "")
+	for _, name := range []string{"a", "b", "c", "d"} {
+		must[any](c, c.admin, "POST", "identity", "/groups", object{"group": object{"name": name}})
+	}
+	type groups struct {
+		Groups []struct{ ID, Name string }
+		Links  struct{ Next *string }
+	}
+	var seen string
+	for path := "/groups?limit=2"; ; {
+		g := must[groups](c, c.admin, "GET", "identity", path, nil)
+		for _, one := range g.Groups {
+			seen += one.Name
+		}
+		if g.Links.Next == nil {
+			break
+		}
+		_, rest, _ := strings.Cut(*g.Links.Next, "/v3/groups")
+		path = "/groups" + rest
+	}
+	if seen != "abcd" {
+		t.Errorf("page by page there are %q", seen)
+	}
+	for _, path := range []string{"/role_assignments?limit=1", "/services?limit=1", "/regions?limit=1"} {
+		if l := must[groups](c, c.admin, "GET", "identity", path, nil); l.Links.Next != nil {
+			t.Errorf("%s names a next page, %s", path, *l.Links.Next)
+		}
+	}
+}
