@@ -154,7 +154,7 @@ func (s *Service) Assignments(ctx context.Context, a AssignmentQuery) ([]Assignm
 		if a.Group != "" {
 			return nil, fault.Errorf(fault.Invalid, "effective assignments are those of users: leave group.id out")
 		}
-		which, args := a.ofUser()
+		which, args := a.narrowed()
 		from = bun.SafeQuery(`WITH RECURSIVE closure (account, target, role_id) AS (SELECT account, target, role_id FROM (?) AS held
 				UNION SELECT c.account, c.target, i.implied_id FROM closure AS c JOIN implication AS i ON i.prior_id = c.role_id)
 			SELECT account AS actor, FALSE AS is_group, target, role_id, FALSE AS inherited FROM closure`, effectiveGrants(which, args...))
@@ -195,12 +195,16 @@ func (s *Service) Assignments(ctx context.Context, a AssignmentQuery) ([]Assignm
 	return out, fault.Wrap("listing assignments", q.Scan(ctx, &out))
 }
 
-// ofUser is the condition for effectiveGrants that narrows them to the user who is asked for.
-func (a AssignmentQuery) ofUser() (string, []any) {
-	if a.User == "" {
-		return "TRUE", nil
+// narrowed is the condition for effectiveGrants that leaves those out early that are not asked for.
+func (a AssignmentQuery) narrowed() (string, []any) {
+	which, args := "TRUE", []any(nil)
+	if a.User != "" {
+		which, args = "(a.actor = ? OR m.account_id = ?)", []any{a.User, a.User}
 	}
-	return "a.actor = ? OR m.account_id = ?", []any{a.User, a.User}
+	if a.Target != "" && !a.Subtree {
+		which, args = which+" AND COALESCE(b.id, a.target) = ?", append(args, a.Target)
+	}
+	return which, args
 }
 
 // Delegable reports whether a domain's administrator may give a role: none that carries ServiceRole.

@@ -96,6 +96,41 @@ func TestTokens(t *testing.T) {
 	})
 }
 
+// TestAnotherProcess sees within moments what a process on the same database has changed, though it remembers callers and roles.
+func TestAnotherProcess(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		ctx := t.Context()
+		here, there := service(t, d, identity.Policy{}), service(t, d, identity.Policy{})
+		password := "some word"
+		p := must(here.CreateProject(ctx, identity.Project{Name: "p", Enabled: true}))(t)
+		u := must(here.CreateUser(ctx, identity.User{Name: "u", Enabled: true}, &password))(t)
+		r := must(here.CreateRole(ctx, identity.Role{Name: "r"}))(t)
+		if err := here.Grant(ctx, identity.Grant{Actor: u.ID, Target: p.ID, RoleID: r.ID}); err != nil {
+			t.Fatal(err)
+		}
+		text, _, err := there.Authenticate(ctx, on(byPassword("u", password), p.ID))
+		if err != nil {
+			t.Fatal(err)
+		}
+		until := func(what string, ok func(c identity.Caller, err error) bool) {
+			t.Helper()
+			for deadline := time.Now().Add(5 * time.Second); !ok(there.Validate(ctx, text)); <-time.After(10 * time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatalf("another process never saw %s", what)
+				}
+			}
+		}
+		until("the token", func(_ identity.Caller, err error) bool { return err == nil })
+		if err := here.Imply(ctx, r.ID, identity.Reader); err != nil {
+			t.Fatal(err)
+		}
+		until("what the role implies now", func(c identity.Caller, err error) bool { return err == nil && c.Has(identity.Reader) })
+		u.Enabled = false
+		must(here.UpdateUser(ctx, u, nil))(t)
+		until("that the user is disabled", func(_ identity.Caller, err error) bool { return fault.Is(err, fault.Unauthentic) })
+	})
+}
+
 // TestTakingRightsAway ends tokens with the rights that they carry.
 func TestTakingRightsAway(t *testing.T) {
 	d := dbtest.SQLite(t)

@@ -14,6 +14,9 @@ func credentialDoc(r *api.Request, c identity.Credential) api.Object {
 
 // credentials lists the caller's credentials; an operator sees all, or a user's.
 func (k *keystone) credentials(w http.ResponseWriter, r *api.Request) error {
+	if err := direct(r); err != nil {
+		return err
+	}
 	q := r.URL.Query()
 	user := q.Get("user_id")
 	if !r.Caller.Operator() {
@@ -38,15 +41,20 @@ func (b credentialBody) apply(c *identity.Credential) {
 	api.Set(&c.Text, b.Blob)
 }
 
-// ownKey refuses a credential that would reach further than the caller does: an EC2 key for a project is as good as a login there.
-func (k *keystone) ownKey(r *api.Request, c identity.Credential) error {
-	if err := mine(r, c.AccountID); err != nil {
-		return fault.Errorf(fault.Denied, "a user keeps credentials for itself")
-	}
+// direct refuses tokens of application credentials and trusts: a user's own keys reach further than they do.
+func direct(r *api.Request) error {
 	if r.Caller.AppCred != nil || r.Caller.Trust != nil {
-		return fault.Errorf(fault.Denied, "a token of an application credential or a trust can not be used to keep credentials")
+		return fault.Errorf(fault.Denied, "a token of an application credential or a trust can not be used for the user's credentials")
 	}
 	return nil
+}
+
+// ownKey refuses to keep a credential for somebody else.
+func ownKey(r *api.Request, user string) error {
+	if mine(r, user) != nil {
+		return fault.Errorf(fault.Denied, "a user keeps credentials for itself")
+	}
+	return direct(r)
 }
 
 func (k *keystone) createCredential(w http.ResponseWriter, r *api.Request) error {
@@ -58,7 +66,7 @@ func (k *keystone) createCredential(w http.ResponseWriter, r *api.Request) error
 	}
 	c := identity.Credential{AccountID: r.Caller.User.ID}
 	b.Credential.apply(&c)
-	if err := k.ownKey(r, c); err != nil {
+	if err := ownKey(r, c.AccountID); err != nil {
 		return err
 	}
 	c, err := k.CreateCredential(r.Context(), c)
@@ -67,6 +75,9 @@ func (k *keystone) createCredential(w http.ResponseWriter, r *api.Request) error
 
 // seenCredential returns the credential of the path, if it is the caller's or the caller is an operator.
 func (k *keystone) seenCredential(r *api.Request) (identity.Credential, error) {
+	if err := direct(r); err != nil {
+		return identity.Credential{}, err
+	}
 	c, err := k.Credential(r.Context(), r.PathValue("id"))
 	if err == nil && mine(r, c.AccountID) != nil {
 		err = fault.Errorf(fault.NotFound, "no credential %q", r.PathValue("id"))
@@ -91,7 +102,7 @@ func (k *keystone) updateCredential(w http.ResponseWriter, r *api.Request) error
 		return err
 	}
 	b.Credential.apply(&c)
-	if err := k.ownKey(r, c); err != nil {
+	if err := ownKey(r, c.AccountID); err != nil {
 		return err
 	}
 	return show(w, r, http.StatusOK, "credential", c, k.UpdateCredential(r.Context(), c), credentialDoc)
@@ -100,9 +111,6 @@ func (k *keystone) updateCredential(w http.ResponseWriter, r *api.Request) error
 func (k *keystone) deleteCredential(w http.ResponseWriter, r *api.Request) error {
 	c, err := k.seenCredential(r)
 	if err != nil {
-		return err
-	}
-	if err := k.ownKey(r, c); err != nil {
 		return err
 	}
 	return api.Gone(w, k.DeleteCredential(r.Context(), c.ID))
@@ -115,7 +123,7 @@ func ec2Doc(r *api.Request, c identity.Credential) api.Object {
 }
 
 func (k *keystone) ec2Credentials(w http.ResponseWriter, r *api.Request) error {
-	if err := mine(r, r.PathValue("user")); err != nil {
+	if err := ownEC2(r); err != nil {
 		return err
 	}
 	cs, err := k.Credentials(r.Context(), r.PathValue("user"), "ec2")
@@ -129,15 +137,23 @@ func (k *keystone) createEC2Credential(w http.ResponseWriter, r *api.Request) er
 	if err := api.Decode(w, r, &b); err != nil {
 		return err
 	}
-	if err := k.ownKey(r, identity.Credential{AccountID: r.PathValue("user")}); err != nil {
+	if err := ownKey(r, r.PathValue("user")); err != nil {
 		return err
 	}
 	c, err := k.NewEC2Credential(r.Context(), r.PathValue("user"), b.TenantID)
 	return show(w, r, http.StatusCreated, "credential", c, err, ec2Doc)
 }
 
-func (k *keystone) seenEC2(r *api.Request) (identity.Credential, error) {
+// ownEC2 refuses to look at somebody else's EC2 credentials.
+func ownEC2(r *api.Request) error {
 	if err := mine(r, r.PathValue("user")); err != nil {
+		return err
+	}
+	return direct(r)
+}
+
+func (k *keystone) seenEC2(r *api.Request) (identity.Credential, error) {
+	if err := ownEC2(r); err != nil {
 		return identity.Credential{}, err
 	}
 	return k.EC2Credential(r.Context(), r.PathValue("user"), r.PathValue("access"))
@@ -151,9 +167,6 @@ func (k *keystone) ec2Credential(w http.ResponseWriter, r *api.Request) error {
 func (k *keystone) deleteEC2Credential(w http.ResponseWriter, r *api.Request) error {
 	c, err := k.seenEC2(r)
 	if err != nil {
-		return err
-	}
-	if err := k.ownKey(r, c); err != nil {
 		return err
 	}
 	return api.Gone(w, k.DeleteCredential(r.Context(), c.ID))

@@ -289,3 +289,53 @@ func TestPages(t *testing.T) {
 		}
 	}
 }
+
+// TestDelegatedTokens keeps what a user let a program have from becoming more than that.
+func TestDelegatedTokens(t *testing.T) {
+	c := startCloud(t, "")
+	a, err := client.ReadAccess(c.data, cloudName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := &identityAPI{c, a.AuthURL}
+	_, doc, admin := k.ask("", "POST", "/auth/tokens", object{"auth": object{"identity": object{"methods": []string{"password"},
+		"password": object{"user": object{"name": a.Username, "domain": object{"id": "default"}, "password": a.Password}}}}})
+	me := "/users/" + doc["token"].(object)["user"].(object)["id"].(string)
+	robot := func(name string, fields object) string {
+		t.Helper()
+		fields["name"], fields["secret"] = name, word
+		status, doc, _ := k.ask(admin, "POST", me+"/application_credentials", object{"application_credential": fields})
+		if status != http.StatusCreated {
+			t.Fatalf("making %s: %d %v", name, status, doc)
+		}
+		id := doc["application_credential"].(object)["id"]
+		status, doc, token := k.ask("", "POST", "/auth/tokens", object{"auth": object{"identity": object{"methods": []string{"application_credential"},
+			"application_credential": object{"id": id, "secret": word}}}})
+		if status != http.StatusCreated {
+			t.Fatalf("logging in as %s: %d %v", name, status, doc)
+		}
+		return token
+	}
+	restricted := robot("restricted", object{})
+	free := robot("free", object{"unrestricted": true})
+	ruled := robot("ruled", object{"access_rules": []object{{"service": "identity", "method": "GET", "path": "/v3/roles/*"}}})
+	another := object{"application_credential": object{"name": "another"}}
+	for _, tt := range []struct {
+		name, token, verb, path string
+		body                    any
+		status                  int
+	}{
+		{"restricted makes another", restricted, "POST", me + "/application_credentials", another, http.StatusForbidden},
+		{"unrestricted makes another", free, "POST", me + "/application_credentials", another, http.StatusCreated},
+		{"restricted looks at keys", restricted, "GET", me + "/credentials/OS-EC2", nil, http.StatusForbidden},
+		{"unrestricted looks at keys", free, "GET", "/credentials", nil, http.StatusForbidden},
+		{"unrestricted makes a key", free, "POST", me + "/credentials/OS-EC2", object{"tenant_id": "x"}, http.StatusForbidden},
+		{"within the rule", ruled, "GET", "/roles/role-member", nil, http.StatusOK},
+		{"beside the rule", ruled, "GET", "/roles", nil, http.StatusForbidden},
+		{"another verb than the rule's", ruled, "PATCH", "/roles/role-member", object{}, http.StatusForbidden},
+	} {
+		if status, doc, _ := k.ask(tt.token, tt.verb, tt.path, tt.body); status != tt.status {
+			t.Errorf("%s: %d %v, want %d", tt.name, status, doc, tt.status)
+		}
+	}
+}
