@@ -228,7 +228,7 @@ func (s *Service) DeleteAppCredential(ctx context.Context, user, id string) erro
 		if err := affected(res, err, "no application credential %q", id); err != nil {
 			return err
 		}
-		_, err = tx.NewDelete().Model((*Token)(nil)).Where("app_cred = ?", id).Exec(ctx)
+		_, err = tx.NewDelete().Model((*Token)(nil)).Where("app_cred <> '' AND app_cred = ?", id).Exec(ctx)
 		return err
 	})
 }

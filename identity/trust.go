@@ -151,7 +151,7 @@ func (s *Service) DeleteTrust(ctx context.Context, id string) error {
 		if len(ids) == 0 {
 			return fault.Errorf(fault.NotFound, "no trust %q", id)
 		}
-		if _, err := tx.NewDelete().Model((*Token)(nil)).Where("trust IN (?)", bun.In(ids)).Exec(ctx); err != nil {
+		if _, err := tx.NewDelete().Model((*Token)(nil)).Where("trust <> '' AND trust IN (?)", bun.In(ids)).Exec(ctx); err != nil {
 			return err
 		}
 		_, err := tx.NewDelete().Model((*Trust)(nil)).Where("id IN (?)", bun.In(ids)).Exec(ctx)

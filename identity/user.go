@@ -114,7 +114,7 @@ func (s *Service) UpdateUser(ctx context.Context, u User, password *string) (Use
 
 // endTokens ends the tokens of a user, and those that others got by the user's trusts.
 func endTokens(ctx context.Context, tx db.Tx, user string) error {
-	return revoke(ctx, tx, Revocation{AccountID: user}, "account_id = ? OR trust IN (SELECT id FROM trust WHERE trustor_id = ? OR trustee_id = ?)", user, user, user)
+	return revoke(ctx, tx, Revocation{AccountID: user}, "account_id = ? OR (trust <> '' AND trust IN (SELECT id FROM trust WHERE trustor_id = ? OR trustee_id = ?))", user, user, user)
 }
 
 // ChangePassword lets a user replace the password by proving the old one, also when that has expired.
@@ -189,7 +189,7 @@ func (p Policy) check(password string) error {
 }
 
 func (p Policy) passwordEnd(now time.Time) bun.NullTime {
-	if p.PasswordAge == 0 {
+	if p.PasswordAge <= 0 {
 		return bun.NullTime{}
 	}
 	return bun.NullTime{Time: now.Add(p.PasswordAge)}

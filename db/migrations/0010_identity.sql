@@ -115,6 +115,8 @@ CREATE TABLE token (
 );
 CREATE INDEX token_account ON token (account_id);
 CREATE INDEX token_expires ON token (expires_at);
+CREATE INDEX token_app_cred ON token (app_cred) WHERE app_cred <> '';
+CREATE INDEX token_trust ON token (trust) WHERE trust <> '';
 CREATE TABLE revocation (
     id            TEXT PRIMARY KEY,
     account_id    TEXT NOT NULL,
