@@ -1,8 +1,6 @@
 package keystone
 
 import (
-	"slices"
-
 	"github.com/hagane-cloud/hagane/fault"
 	"github.com/hagane-cloud/hagane/identity"
 )
@@ -44,17 +42,13 @@ func (a *authRequest) login() (identity.Login, error) {
 	if len(id.Methods) == 0 {
 		return l, fault.Field("auth.identity.methods", "must name the methods: password, totp, token or application_credential")
 	}
-	for _, method := range id.Methods {
+	for i, method := range id.Methods {
+		var user identity.UserRef
 		switch {
 		case method == "password" && id.Password != nil && id.Password.User.Password != nil:
-			l.User, l.Password = id.Password.User.ref(), id.Password.User.Password
+			user, l.Password = id.Password.User.ref(), id.Password.User.Password
 		case method == "totp" && id.TOTP != nil && id.TOTP.User.Passcode != "":
-			l.Passcode = id.TOTP.User.Passcode
-			user := id.TOTP.User.ref()
-			if l.Password != nil && user != l.User || slices.Index(id.Methods, "password") > slices.Index(id.Methods, "totp") {
-				return l, fault.Field("auth.identity", "password and totp must name the same user in the same way, the password first")
-			}
-			l.User = user
+			user, l.Passcode = id.TOTP.User.ref(), id.TOTP.User.Passcode
 		case method == "token" && id.Token != nil && id.Token.ID != "" && len(id.Methods) == 1:
 			l.Token = id.Token.ID
 		case method == "application_credential" && id.AppCred != nil && id.AppCred.Secret != "" && len(id.Methods) == 1:
@@ -63,6 +57,10 @@ func (a *authRequest) login() (identity.Login, error) {
 		default:
 			return l, fault.Field("auth.identity", "has no credentials for the method %q, or the method can not be used with others", method)
 		}
+		if i > 0 && user != l.User {
+			return l, fault.Field("auth.identity", "all methods must name the same user in the same way")
+		}
+		l.User = user
 	}
 	var err error
 	l.Scope, err = scopeOf(a.Auth.Scope)

@@ -247,6 +247,8 @@ func TestBadIdentities(t *testing.T) {
 		{"trust for another", "POST", "/OS-TRUST/trusts", object{"trust": object{"trustor_user_id": "x", "trustee_user_id": "y", "impersonation": false}}, fault.Denied, "trustor_user_id"},
 		{"scope of two kinds", "POST", "/auth/tokens", object{"auth": object{"identity": object{"methods": []string{"token"}, "token": object{"id": "x"}},
 			"scope": object{"project": object{"id": "x"}, "system": object{"all": true}}}}, fault.Invalid, "scope"},
+		{"two methods, two users", "POST", "/auth/tokens", object{"auth": object{"identity": object{"methods": []string{"totp", "password"},
+			"password": object{"user": object{"id": "x", "password": "x"}}, "totp": object{"user": object{"id": "y", "passcode": "123456"}}}}}, fault.Invalid, "same user"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			err := c.admin.Do(t.Context(), tt.verb, "identity", tt.path, tt.body, nil)
