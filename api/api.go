@@ -29,6 +29,9 @@ const (
 	Auditors                 // readers, for what is their project's, and operators and readers on the system, for all
 	NodeReaders              // readers, for nodes that their project owns or leases, and operators and readers on the system, for all
 	NodeMembers              // members, for nodes that their project owns or leases, and operators, for all
+	DomainAdmins             // operators, and admins of a domain, for what is in that domain
+	DomainReaders            // OperatorsRead, and readers of a domain, for what is in that domain
+	Services                 // operators, and programs with the role service
 )
 
 // Route is one operation of a dialect.
@@ -130,11 +133,17 @@ func Permit(c identity.Caller, who Who) error {
 	case Operators:
 		ok = c.Operator()
 	case OperatorsRead:
-		ok = c.Operator() || (c.System && c.Has(identity.Reader))
+		ok = c.ReadsAll()
 	case NodeMembers:
 		ok = c.Operator() || (c.Project != nil && c.Has(identity.Member))
 	case Auditors, NodeReaders:
-		ok = (c.Project != nil || c.System) && c.Has(identity.Reader)
+		ok = c.ReadsAll() || (c.Project != nil && c.Has(identity.Reader))
+	case DomainAdmins:
+		ok = c.Operator() || (c.Domain != nil && c.Has(identity.Admin))
+	case DomainReaders:
+		ok = c.ReadsAll() || (c.Domain != nil && c.Has(identity.Reader))
+	case Services:
+		ok = c.Operator() || c.Has(identity.ServiceRole)
 	}
 	if !ok {
 		return fault.Errorf(fault.Denied, "the role of the token does not allow this")

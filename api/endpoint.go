@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -100,6 +101,9 @@ func (e endpoint) admit(w http.ResponseWriter, r *Request) (known bool, err erro
 	}
 	if err := limit(w, e.users, r.Caller.User.ID); err != nil {
 		return false, err
+	}
+	if !r.Caller.Allowed(strings.TrimPrefix(e.Prefix, "/"), r.Method, strings.TrimPrefix(r.URL.Path, e.Prefix)) {
+		return true, fault.Errorf(fault.Denied, "no access rule of the application credential allows this request")
 	}
 	return true, Permit(r.Caller, e.Who)
 }

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"context"
 	"sync"
 	"time"
 )
@@ -56,4 +57,32 @@ func (c *cache) clear() {
 	defer c.mu.Unlock()
 	c.byKey = nil
 	c.gen++
+}
+
+// moment remembers one thing that every token needs and that seldom changes, in the same way.
+type moment[T any] struct {
+	mu    sync.Mutex
+	value T
+	until time.Time
+}
+
+// get returns what is remembered, or loads it. Others wait for the load, so that one that began before a clearing
+// is not kept beyond it.
+func (m *moment[T]) get(ctx context.Context, load func(context.Context) (T, error)) (T, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if time.Now().Before(m.until) {
+		return m.value, nil
+	}
+	v, err := load(ctx)
+	if err == nil {
+		m.value, m.until = v, time.Now().Add(remember)
+	}
+	return v, err
+}
+
+func (m *moment[T]) clear() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.until = time.Time{}
 }

@@ -8,7 +8,6 @@ import (
 
 	"golang.org/x/crypto/argon2"
 
-	"github.com/hagane-cloud/hagane/fault"
 	"github.com/hagane-cloud/hagane/secret"
 )
 
@@ -30,8 +29,8 @@ func hashPassword(password string) string {
 		base64.RawStdEncoding.EncodeToString(salt), base64.RawStdEncoding.EncodeToString(key))
 }
 
-// checkPassword reports whether password is the one that was hashed.
-func checkPassword(hash, password string) bool {
+// samePassword reports whether password is the one that was hashed.
+func samePassword(hash, password string) bool {
 	parts := strings.Split(hash, "$")
 	if len(parts) != 6 || parts[1] != "argon2id" {
 		return false
@@ -51,16 +50,4 @@ func checkPassword(hash, password string) bool {
 	}
 	got := argon2.IDKey([]byte(password), salt, passes, kib, lanes, uint32(len(key)))
 	return secret.Same(string(got), string(key))
-}
-
-const (
-	shortestPassword = 8
-	longestPassword  = 255
-)
-
-func checkNewPassword(password string) error {
-	if len(password) < shortestPassword || len(password) > longestPassword {
-		return fault.Field("password", "must have %d to %d bytes", shortestPassword, longestPassword)
-	}
-	return nil
 }

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/uptrace/bun"
-
 	"github.com/hagane-cloud/hagane/db"
 	"github.com/hagane-cloud/hagane/fault"
 	"github.com/hagane-cloud/hagane/secret"
@@ -15,52 +13,36 @@ import (
 // TokenTime is how long a token is valid.
 const TokenTime = 8 * time.Hour
 
-// Credentials are what someone authenticates with: exactly one of the groups is set.
-type Credentials struct {
-	UserID, UserName, Password    string // password
-	Token                         string // token
-	AppCredID, AppCredName        string // application credential; the name goes with a user
-	AppCredSecret                 string
-	ProjectID, ProjectName        string // scope
-	SystemScope, Unscoped, Domain bool
-}
-
-// errWho is the one answer to every failed authentication: what was wrong is nobody's business.
-var errWho = fault.Errorf(fault.Unauthentic, "the credentials are not valid")
-
 // Authenticate checks credentials and issues a token. The returned string is the token; it is kept nowhere.
-func (s *Service) Authenticate(ctx context.Context, c Credentials) (string, Caller, error) {
-	u, cred, methods, err := s.who(ctx, c)
+func (s *Service) Authenticate(ctx context.Context, l Login) (string, Caller, error) {
+	p, err := s.who(ctx, l)
 	if err != nil {
 		return "", Caller{}, err
 	}
-	target, err := s.scope(ctx, c, u, cred)
+	target, err := s.target(ctx, l.Scope, p)
 	if err != nil {
 		return "", Caller{}, err
 	}
 	now := db.Now()
 	text := secret.Token()
-	t := Token{Hash: secret.Hash(text), AccountID: u.ID, Target: target, Methods: methods, AuditID: secret.Token()[:22], IssuedAt: now, ExpiresAt: now.Add(TokenTime)}
-	if cred != nil {
-		t.AppCred = cred.ID
-		if !cred.ExpiresAt.IsZero() && cred.ExpiresAt.Before(t.ExpiresAt) {
-			t.ExpiresAt = cred.ExpiresAt.Time
-		}
+	t := Token{Hash: secret.Hash(text), AccountID: p.user.ID, Target: target, Methods: p.methods, AuditID: secret.Token()[:22], IssuedAt: now, ExpiresAt: now.Add(TokenTime)}
+	if p.cred != nil {
+		t.AppCred = p.cred.ID
+		t.ExpiresAt = sooner(t.ExpiresAt, p.cred.ExpiresAt.Time)
 	}
-	if c.Token != "" {
+	if p.token != nil {
 		// A token that was got with a token lives no longer than that: otherwise it could be renewed for ever.
-		old, err := s.token(ctx, c.Token)
-		if err != nil {
-			return "", Caller{}, err
+		t.ExpiresAt, t.AuditParent = p.token.ExpiresAt, p.token.AuditID
+		if p.token.AuditParent != "" {
+			t.AuditParent = p.token.AuditParent
 		}
-		t.ExpiresAt = old.ExpiresAt
 	}
-	caller, err := s.caller(ctx, t)
+	if l.Scope.Trust != "" {
+		return s.issueForTrust(ctx, text, t, l.Scope.Trust)
+	}
+	caller, err := s.scoped(ctx, &t, l.Scope, p)
 	if err != nil {
 		return "", Caller{}, err
-	}
-	if target != "" && len(caller.Roles) == 0 {
-		return "", Caller{}, fault.Errorf(fault.Unauthentic, "the user has no role on what the token was asked for")
 	}
 	return text, caller, s.db.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
 		_, err := tx.NewInsert().Model(&t).Exec(ctx)
@@ -68,98 +50,62 @@ func (s *Service) Authenticate(ctx context.Context, c Credentials) (string, Call
 	})
 }
 
-func (s *Service) who(ctx context.Context, c Credentials) (User, *AppCredential, []string, error) {
-	switch {
-	case c.Token != "":
-		t, err := s.token(ctx, c.Token)
-		if err != nil {
-			return User{}, nil, nil, err
-		}
-		if t.AppCred != "" {
-			return User{}, nil, nil, fault.Errorf(fault.Denied, "a token of an application credential can not be exchanged")
-		}
-		u, err := s.user(ctx, "id", t.AccountID)
-		return u, nil, slices.Compact(append(t.Methods, "token")), err
-	case c.AppCredSecret != "":
-		u, cred, err := s.byAppCredential(ctx, c)
-		return u, cred, []string{"application_credential"}, err
+func sooner(a, b time.Time) time.Time {
+	if !b.IsZero() && b.Before(a) {
+		return b
 	}
-	u, err := s.named(ctx, c)
-	hash := u.Password
+	return a
+}
+
+// scoped returns whom a new token speaks for. Without a scope that is the user on the default project, or on nothing
+// where the user has no role there.
+func (s *Service) scoped(ctx context.Context, t *Token, sc Scope, p proven) (Caller, error) {
+	if !sc.given() && t.Target == "" && p.user.DefaultProjectID != "" {
+		byDefault := *t
+		byDefault.Target = p.user.DefaultProjectID
+		c, err := s.caller(ctx, byDefault)
+		if !fault.Is(err, fault.Unauthentic) {
+			*t = byDefault
+			return c, err
+		}
+	}
+	return s.caller(ctx, *t)
+}
+
+// issueForTrust issues a token that a trust gives to its trustee.
+func (s *Service) issueForTrust(ctx context.Context, text string, t Token, trust string) (string, Caller, error) {
+	var caller Caller
+	err := s.db.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+		tr, err := s.ofTrust(ctx, tx, trust, t.AccountID)
+		if err != nil {
+			return err
+		}
+		t.Trust, t.Target, t.ExpiresAt = tr.ID, tr.ProjectID, sooner(t.ExpiresAt, tr.ExpiresAt.Time)
+		if tr.Impersonation {
+			t.AccountID = tr.TrustorID
+		}
+		_, err = tx.NewInsert().Model(&t).Exec(ctx)
+		return err
+	})
 	if err != nil {
-		hash = s.nobody // as slow as for a user that exists
+		return "", caller, err
 	}
-	if ok := checkPassword(hash, c.Password); !ok || err != nil || !u.Enabled {
-		return User{}, nil, nil, errWho
+	if caller, err = s.caller(ctx, t); err != nil {
+		return "", caller, fault.Errorf(fault.Denied, "the trust is worth nothing: its maker has lost the roles, or someone in it is disabled")
 	}
-	return u, nil, []string{"password"}, nil
-}
-
-func (s *Service) named(ctx context.Context, c Credentials) (User, error) {
-	if c.UserID != "" {
-		return s.user(ctx, "id", c.UserID)
-	}
-	return s.user(ctx, "name", c.UserName)
-}
-
-func (s *Service) byAppCredential(ctx context.Context, c Credentials) (User, *AppCredential, error) {
-	cred := new(AppCredential)
-	q := s.db.Read().NewSelect().Model(cred)
-	if c.AppCredID != "" {
-		q = q.Where("id = ?", c.AppCredID)
-	} else {
-		u, err := s.named(ctx, c)
-		if err != nil {
-			return User{}, nil, errWho
-		}
-		q = q.Where("account_id = ?", u.ID).Where("name = ?", c.AppCredName)
-	}
-	if err := q.Scan(ctx); err != nil {
-		checkPassword(s.nobody, c.AppCredSecret)
-		return User{}, nil, errWho
-	}
-	if !checkPassword(cred.Secret, c.AppCredSecret) || (!cred.ExpiresAt.IsZero() && cred.ExpiresAt.Before(time.Now())) {
-		return User{}, nil, errWho
-	}
-	u, err := s.user(ctx, "id", cred.AccountID)
-	if err != nil || !u.Enabled {
-		return User{}, nil, errWho
-	}
-	return u, cred, nil
-}
-
-// scope returns the target of a new token.
-func (s *Service) scope(ctx context.Context, c Credentials, u User, cred *AppCredential) (string, error) {
-	switch {
-	case cred != nil:
-		return cred.ProjectID, nil
-	case c.SystemScope:
-		return System, nil
-	case c.Unscoped:
-		return "", nil
-	}
-	id := c.ProjectID
-	if id == "" && c.ProjectName != "" {
-		p, err := s.projectBy(ctx, "name", c.ProjectName)
-		if err != nil {
-			return "", errWho
-		}
-		id = p.ID
-	}
-	if id == "" {
-		return u.DefaultProjectID, nil
-	}
-	if _, err := s.projectBy(ctx, "id", id); err != nil {
-		return "", errWho
-	}
-	return id, nil
+	return text, caller, nil
 }
 
 // token finds a token that is still valid.
 func (s *Service) token(ctx context.Context, text string) (Token, error) {
+	return s.tokenUntil(ctx, text, time.Now())
+}
+
+// tokenUntil finds a token that did not expire before a time.
+func (s *Service) tokenUntil(ctx context.Context, text string, at time.Time) (Token, error) {
 	var t Token
 	err := s.db.Read().NewSelect().Model(&t).Where("hash = ?", secret.Hash(text)).Scan(ctx)
-	if db.None(err) || (err == nil && t.ExpiresAt.Before(time.Now())) {
+	if db.None(err) || (err == nil && t.ExpiresAt.Before(at)) {
 		return t, fault.Errorf(fault.Unauthentic, "the token is not valid or has expired; authenticate again")
 	}
 	if err != nil {
@@ -186,67 +132,85 @@ func (s *Service) Validate(ctx context.Context, text string) (Caller, error) {
 	return c, err
 }
 
+// ValidateExpired is Validate for a token that may have expired lately: a long work that began with a valid token ends with it.
+func (s *Service) ValidateExpired(ctx context.Context, text string) (Caller, error) {
+	t, err := s.tokenUntil(ctx, text, time.Now().Add(-AllowExpired))
+	if err != nil {
+		return Caller{}, err
+	}
+	return s.caller(ctx, t)
+}
+
+// caller returns whom a token speaks for, by the rights of this moment. A token whose user, project or domain is
+// disabled or whose last role was taken away speaks for nobody.
 func (s *Service) caller(ctx context.Context, t Token) (Caller, error) {
 	c := Caller{Token: t, System: t.Target == System}
 	var err error
-	if c.User, err = s.user(ctx, "id", t.AccountID); err != nil || !c.User.Enabled {
+	if c.User, err = s.User(ctx, t.AccountID); err != nil || !c.User.Enabled || !c.User.DomainEnabled {
 		return c, errWho
 	}
 	if t.Target == "" {
 		return c, nil
 	}
 	if !c.System {
-		p, err := s.projectBy(ctx, "id", t.Target)
-		if err != nil || !p.Enabled {
+		p, err := s.Project(ctx, t.Target)
+		if err != nil || !p.Enabled || !p.DomainEnabled {
 			return c, errWho
 		}
-		c.Project = &p
-	}
-	var held []Role
-	if err := s.db.Read().NewSelect().Model((*Grant)(nil)).Column("role").
-		Where("account_id = ?", c.User.ID).Where("target = ?", t.Target).Scan(ctx, &held); err != nil {
-		return c, fault.E(fault.Unavailable, "reading roles", err)
-	}
-	var limit []Role
-	if t.AppCred != "" {
-		var cred AppCredential
-		if err := s.db.Read().NewSelect().Model(&cred).Where("id = ?", t.AppCred).Scan(ctx); err != nil {
-			return c, errWho
+		if p.IsDomain {
+			c.Domain = &p
+		} else {
+			c.Project = &p
 		}
-		limit = cred.Roles
 	}
-	c.Roles = effective(held)
-	if t.AppCred != "" {
-		allowed := effective(limit)
-		c.Roles = slices.DeleteFunc(c.Roles, func(r Role) bool { return !slices.Contains(allowed, r) })
+	held, limit, err := s.rights(ctx, &c)
+	if err != nil {
+		return c, err
+	}
+	g, err := s.graph.get(ctx, s.loadGraph)
+	if err != nil {
+		return c, err
+	}
+	c.Roles = g.effective(held)
+	if limit != nil {
+		allowed := g.closure(*limit)
+		c.Roles = slices.DeleteFunc(c.Roles, func(r Role) bool { return !slices.Contains(allowed, r.ID) })
+	}
+	if len(c.Roles) == 0 {
+		return c, fault.Errorf(fault.Unauthentic, "the user has no role on what the token was asked for")
 	}
 	return c, nil
 }
 
-// effective returns roles with all that they imply, mightiest first.
-func effective(roles []Role) []Role {
-	var out []Role
-	for _, r := range Roles {
-		if slices.ContainsFunc(roles, func(held Role) bool { return slices.Contains(implied(held), r) }) {
-			out = append(out, r)
+// rights returns the roles that a caller's token rests on, and those that it is limited to where it was issued for an application credential
+// or a trust.
+func (s *Service) rights(ctx context.Context, c *Caller) (held []string, limit *[]string, err error) {
+	holder := c.User.ID
+	if c.Token.AppCred != "" {
+		cred, err := one[AppCredential](ctx, s.db.Read(), "application credential", c.Token.AppCred)
+		if err != nil {
+			return nil, nil, errWho
 		}
+		if cred.Rules != nil {
+			if cred.Access, err = s.AccessRules(ctx, cred.AccountID); err != nil {
+				return nil, nil, err
+			}
+			cred.Access = slices.DeleteFunc(cred.Access, func(r AccessRule) bool { return !slices.Contains(cred.Rules, r.ID) })
+		}
+		c.AppCred, limit = &cred, &cred.Roles
 	}
-	return out
-}
-
-// Revoke ends a token.
-func (s *Service) Revoke(ctx context.Context, text string) error {
-	return s.drop(ctx, func(q *bun.DeleteQuery) *bun.DeleteQuery { return q.Where("hash = ?", secret.Hash(text)) })
-}
-
-// Expire drops the tokens that are past their time. It is a reconciler.
-func (s *Service) Expire(ctx context.Context) error {
-	return s.drop(ctx, func(q *bun.DeleteQuery) *bun.DeleteQuery { return q.Where("expires_at < ?", db.Now()) })
-}
-
-func (s *Service) drop(ctx context.Context, which func(*bun.DeleteQuery) *bun.DeleteQuery) error {
-	return s.change(ctx, func(ctx context.Context, tx db.Tx) error {
-		_, err := which(tx.NewDelete().Model((*Token)(nil))).Exec(ctx)
-		return err
-	})
+	if c.Token.Trust != "" {
+		t, err := one[Trust](ctx, s.db.Read(), "trust", c.Token.Trust)
+		if err != nil || (!t.ExpiresAt.IsZero() && t.ExpiresAt.Before(time.Now())) {
+			return nil, nil, errWho
+		}
+		for _, id := range []string{t.TrustorID, t.TrusteeID} {
+			if u, err := s.User(ctx, id); err != nil || !u.Enabled || !u.DomainEnabled {
+				return nil, nil, errWho
+			}
+		}
+		c.Trust, limit, holder = &t, &t.Roles, t.TrustorID
+	}
+	held, err = s.heldOn(ctx, holder, c)
+	return held, limit, err
 }

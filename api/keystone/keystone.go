@@ -4,6 +4,8 @@ package keystone
 
 import (
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/hagane-cloud/hagane/api"
 	"github.com/hagane-cloud/hagane/fault"
@@ -16,66 +18,27 @@ const Prefix = "/identity"
 // Endpoint is a service in the catalog. Path may hold {project}, which is left out of unscoped catalogs.
 type Endpoint struct{ ID, Type, Name, Path string }
 
-type keystone struct {
-	*identity.Service
-	catalog []Endpoint
-	region  string
-}
+type keystone struct{ *identity.Service }
 
 // Dialect makes the dialect. The catalog lists every service of the cloud.
 func Dialect(s *identity.Service, catalog []Endpoint, region string) api.Dialect {
-	k := &keystone{s, catalog, region}
-	return api.Dialect{Prefix: Prefix, Error: Error, Routes: []api.Route{
-		{"GET", "", api.Anyone, k.versions},
-		{"GET", "/v3", api.Anyone, k.version},
+	s.Offer(offered(catalog, region))
+	k := &keystone{s}
+	return api.Dialect{Prefix: Prefix, Error: Error, Routes: slices.Concat(k.tokenRoutes(), k.peopleRoutes(), k.projectRoutes(), k.roleRoutes(),
+		k.grantRoutes(), k.inheritedRoutes(), k.secretRoutes(), k.catalogRoutes(), k.limitRoutes())}
+}
 
-		{"POST", "/v3/auth/tokens", api.Anyone, k.issue},
-		{"GET", "/v3/auth/tokens", api.Authenticated, k.validate},
-		{"DELETE", "/v3/auth/tokens", api.Authenticated, k.revoke},
-		{"GET", "/v3/auth/catalog", api.Authenticated, k.showCatalog},
-		{"GET", "/v3/auth/projects", api.Authenticated, k.myProjects},
-		{"GET", "/v3/auth/domains", api.Authenticated, k.domains},
-		{"GET", "/v3/auth/system", api.Authenticated, k.mySystem},
-
-		{"GET", "/v3/domains", api.Authenticated, k.domains},
-		{"GET", "/v3/domains/{id}", api.Authenticated, k.domain},
-		{"GET", "/v3/regions", api.Authenticated, k.regions},
-		{"GET", "/v3/regions/{id}", api.Authenticated, k.showRegion},
-		{"GET", "/v3/services", api.OperatorsRead, k.services},
-		{"GET", "/v3/services/{id}", api.OperatorsRead, k.service},
-		{"GET", "/v3/endpoints", api.OperatorsRead, k.endpoints},
-		{"GET", "/v3/endpoints/{id}", api.OperatorsRead, k.endpoint},
-
-		{"GET", "/v3/projects", api.OperatorsRead, k.projects},
-		{"POST", "/v3/projects", api.Operators, k.createProject},
-		{"GET", "/v3/projects/{id}", api.Authenticated, k.project},
-		{"PATCH", "/v3/projects/{id}", api.Operators, k.updateProject},
-		{"DELETE", "/v3/projects/{id}", api.Operators, k.deleteProject},
-
-		{"GET", "/v3/users", api.OperatorsRead, k.users},
-		{"POST", "/v3/users", api.Operators, k.createUser},
-		{"GET", "/v3/users/{id}", api.Authenticated, k.user},
-		{"PATCH", "/v3/users/{id}", api.Operators, k.updateUser},
-		{"DELETE", "/v3/users/{id}", api.Operators, k.deleteUser},
-		{"POST", "/v3/users/{id}/password", api.Anyone, k.changePassword},
-		{"GET", "/v3/users/{id}/projects", api.Authenticated, k.userProjects},
-
-		{"GET", "/v3/roles", api.Authenticated, k.roles},
-		{"GET", "/v3/roles/{id}", api.Authenticated, k.role},
-		{"GET", "/v3/role_assignments", api.Authenticated, k.assignments},
-		{"PUT", "/v3/projects/{target}/users/{user}/roles/{role}", api.Operators, k.grant},
-		{"HEAD", "/v3/projects/{target}/users/{user}/roles/{role}", api.OperatorsRead, k.checkGrant},
-		{"DELETE", "/v3/projects/{target}/users/{user}/roles/{role}", api.Operators, k.ungrant},
-		{"GET", "/v3/projects/{target}/users/{user}/roles", api.OperatorsRead, k.grants},
-		{"PUT", "/v3/system/users/{user}/roles/{role}", api.Operators, k.grant},
-		{"DELETE", "/v3/system/users/{user}/roles/{role}", api.Operators, k.ungrant},
-		{"GET", "/v3/system/users/{user}/roles", api.OperatorsRead, k.grants},
-
-		{"GET", "/v3/users/{user}/application_credentials", api.Authenticated, k.appCredentials},
-		{"POST", "/v3/users/{user}/application_credentials", api.Authenticated, k.createAppCredential},
-		{"GET", "/v3/users/{user}/application_credentials/{id}", api.Authenticated, k.appCredential},
-		{"DELETE", "/v3/users/{user}/application_credentials/{id}", api.Authenticated, k.deleteAppCredential},
-	}}
+// offered translates what the cloud itself offers: each service at one place, by all three interfaces.
+func offered(catalog []Endpoint, region string) identity.Catalog {
+	c := identity.Catalog{Region: identity.Region{ID: region}}
+	for _, e := range catalog {
+		c.Services = append(c.Services, identity.CatalogService{ID: e.ID, Type: e.Type, Name: e.Name, Enabled: true, Own: true})
+		for _, i := range []string{"public", "internal", "admin"} {
+			c.Endpoints = append(c.Endpoints, identity.Endpoint{ID: e.ID + "-" + i, ServiceID: e.ID, RegionID: region, Interface: i,
+				URL: strings.ReplaceAll(e.Path, "{project}", "%(project_id)s"), Enabled: true, Own: true})
+		}
+	}
+	return c
 }
 
 // Error answers in Keystone's form.
@@ -102,19 +65,60 @@ func (k *keystone) version(w http.ResponseWriter, r *api.Request) error {
 	return api.JSON(w, http.StatusOK, api.Object{"version": k.versionDoc(r)})
 }
 
-// list answers with a collection in Keystone's form.
-func list[T any](w http.ResponseWriter, r *api.Request, name string, items []T, show func(T) api.Object) error {
-	out := make([]api.Object, 0, len(items))
-	for _, i := range items {
-		out = append(out, show(i))
-	}
-	return api.JSON(w, http.StatusOK, api.Object{name: out, "links": api.Object{"self": api.BaseURL(r.Request) + r.URL.Path, "previous": nil, "next": nil}})
-}
-
 // mine refuses callers who are neither the user in question nor operators.
 func mine(r *api.Request, user string) error {
 	if r.Caller.User.ID != user && !r.Caller.Operator() {
 		return fault.Errorf(fault.NotFound, "no user %q", user)
 	}
 	return nil
+}
+
+// visible refuses callers who may not look into a domain; what is there does not exist for them.
+func visible(r *api.Request, domain, what, id string) error {
+	if !r.Caller.Reads(domain) {
+		return fault.Errorf(fault.NotFound, "no %s %q", what, id)
+	}
+	return nil
+}
+
+// managed refuses callers who may not change what is in a domain.
+func managed(r *api.Request, domain, what, id string) error {
+	if r.Caller.Manages(domain) {
+		return nil
+	}
+	if err := visible(r, domain, what, id); err != nil {
+		return err
+	}
+	return fault.Errorf(fault.Denied, "the role of the token does not allow to change the %s", what)
+}
+
+// ruled is managed for users and groups, of which some are operators: these only operators may change.
+func (k *keystone) ruled(r *api.Request, domain, what, id string) error {
+	if err := managed(r, domain, what, id); err != nil || r.Caller.Operator() {
+		return err
+	}
+	powerful, err := k.Powerful(r.Context(), id)
+	if err == nil && powerful {
+		return fault.Errorf(fault.Denied, "the %s has roles on the system or the operators' project; only operators may change it", what)
+	}
+	return err
+}
+
+// homeOf returns the domain that something new goes to: the one that is named, else the caller's.
+func homeOf(r *api.Request, named string) string {
+	switch {
+	case named != "":
+		return named
+	case r.Caller.Domain != nil:
+		return r.Caller.Domain.ID
+	}
+	return identity.DomainID
+}
+
+// within narrows a list to what the caller may look at.
+func within(r *api.Request, q identity.Query, column string) identity.Query {
+	if r.Caller.ReadsAll() {
+		return q
+	}
+	return q.And(column, r.Caller.Domain.ID)
 }

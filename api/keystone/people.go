@@ -2,235 +2,157 @@ package keystone
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/hagane-cloud/hagane/api"
 	"github.com/hagane-cloud/hagane/fault"
 	"github.com/hagane-cloud/hagane/identity"
 )
 
-func projectDoc(p identity.Project) api.Object {
-	return api.Object{"id": p.ID, "name": p.Name, "description": p.Description, "enabled": p.Enabled, "domain_id": identity.DomainID,
-		"parent_id": identity.DomainID, "is_domain": false, "tags": []string{}, "options": api.Object{}, "links": api.Object{}}
+func (k *keystone) peopleRoutes() []api.Route {
+	return []api.Route{
+		{"GET", "/v3/users", api.DomainReaders, k.users},
+		{"POST", "/v3/users", api.DomainAdmins, k.createUser},
+		{"GET", "/v3/users/{user}", api.Authenticated, k.showUser},
+		{"PATCH", "/v3/users/{user}", api.DomainAdmins, k.updateUser},
+		{"DELETE", "/v3/users/{user}", api.DomainAdmins, k.deleteUser},
+		{"POST", "/v3/users/{user}/password", api.Anyone, k.changePassword},
+		{"GET", "/v3/users/{user}/projects", api.Authenticated, k.userProjects},
+		{"GET", "/v3/users/{user}/groups", api.Authenticated, k.userGroups},
+
+		{"GET", "/v3/groups", api.DomainReaders, k.groups},
+		{"POST", "/v3/groups", api.DomainAdmins, k.createGroup},
+		{"GET", "/v3/groups/{group}", api.DomainReaders, k.showGroup},
+		{"PATCH", "/v3/groups/{group}", api.DomainAdmins, k.updateGroup},
+		{"DELETE", "/v3/groups/{group}", api.DomainAdmins, k.deleteGroup},
+		{"GET", "/v3/groups/{group}/users", api.DomainReaders, k.groupUsers},
+		{"PUT", "/v3/groups/{group}/users/{user}", api.DomainAdmins, k.addToGroup},
+		{"GET", "/v3/groups/{group}/users/{user}", api.DomainReaders, k.inGroup},
+		{"DELETE", "/v3/groups/{group}/users/{user}", api.DomainAdmins, k.removeFromGroup},
+	}
 }
 
-func userDoc(u identity.User) api.Object {
-	o := api.Object{"id": u.ID, "name": u.Name, "email": u.Email, "description": u.Description, "enabled": u.Enabled, "domain_id": identity.DomainID,
-		"password_expires_at": nil, "options": api.Object{}, "links": api.Object{}}
+// stamp is the form of times in tokens and users.
+const stamp = "2006-01-02T15:04:05.000000Z"
+
+func stamped(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UTC().Format(stamp)
+}
+
+func userDoc(r *api.Request, u identity.User) api.Object {
+	o := with(u.Extra, api.Object{"id": u.ID, "name": u.Name, "email": u.Email, "description": u.Description, "enabled": u.Enabled, "domain_id": u.DomainID,
+		"password_expires_at": stamped(u.PasswordExpiresAt.Time), "options": orNone(u.Options), "links": self(r, "users", u.ID)})
 	if u.DefaultProjectID != "" {
 		o["default_project_id"] = u.DefaultProjectID
 	}
 	return o
 }
 
-func domainDoc(struct{}) api.Object {
-	return api.Object{"id": identity.DomainID, "name": identity.DomainName, "description": "the one domain", "enabled": true, "options": api.Object{}, "links": api.Object{}}
-}
+func (k *keystone) users(w http.ResponseWriter, r *api.Request) error { return k.listUsers(w, r, "") }
 
-func (k *keystone) domains(w http.ResponseWriter, r *api.Request) error {
-	return list(w, r, "domains", []struct{}{{}}, domainDoc)
-}
-
-func (k *keystone) domain(w http.ResponseWriter, r *api.Request) error {
-	if r.PathValue("id") != identity.DomainID {
-		return fault.Errorf(fault.NotFound, "no domain %q", r.PathValue("id"))
-	}
-	return api.JSON(w, http.StatusOK, api.Object{"domain": domainDoc(struct{}{})})
-}
-
-func (k *keystone) mySystem(w http.ResponseWriter, r *api.Request) error {
-	gs, err := k.Service.Grants(r.Context(), r.Caller.User.ID, identity.System)
+func (k *keystone) listUsers(w http.ResponseWriter, r *api.Request, group string) error {
+	q, err := query(r, "name", "domain_id", "enabled?", "email")
 	if err != nil {
 		return err
 	}
-	out := []api.Object{}
-	if len(gs) > 0 {
-		out = append(out, api.Object{"all": true})
-	}
-	return api.JSON(w, http.StatusOK, api.Object{"system": out, "links": api.Object{}})
-}
-
-func (k *keystone) projects(w http.ResponseWriter, r *api.Request) error {
-	ps, err := k.Projects(r.Context(), r.URL.Query().Get("name"), "")
-	if err != nil {
-		return err
-	}
-	return list(w, r, "projects", ps, projectDoc)
-}
-
-func (k *keystone) myProjects(w http.ResponseWriter, r *api.Request) error {
-	ps, err := k.Projects(r.Context(), "", r.Caller.User.ID)
-	if err != nil {
-		return err
-	}
-	return list(w, r, "projects", ps, projectDoc)
-}
-
-func (k *keystone) userProjects(w http.ResponseWriter, r *api.Request) error {
-	if err := mine(r, r.PathValue("id")); err != nil {
-		return err
-	}
-	ps, err := k.Projects(r.Context(), "", r.PathValue("id"))
-	if err != nil {
-		return err
-	}
-	return list(w, r, "projects", ps, projectDoc)
-}
-
-type projectBody struct {
-	Project struct {
-		Name        *string `json:"name"`
-		Description *string `json:"description"`
-		Enabled     *bool   `json:"enabled"`
-		DomainID    string  `json:"domain_id"`
-		ParentID    any     `json:"parent_id"`
-		IsDomain    bool    `json:"is_domain"`
-		Tags        any     `json:"tags"`
-		Options     any     `json:"options"`
-	} `json:"project"`
-}
-
-func (b projectBody) apply(p *identity.Project) error {
-	if b.Project.IsDomain || (b.Project.DomainID != "" && b.Project.DomainID != identity.DomainID) {
-		return fault.Field("project.domain_id", "there is one domain, %q", identity.DomainID)
-	}
-	api.Set(&p.Name, b.Project.Name)
-	api.Set(&p.Description, b.Project.Description)
-	api.Set(&p.Enabled, b.Project.Enabled)
-	return nil
-}
-
-func (k *keystone) createProject(w http.ResponseWriter, r *api.Request) error {
-	var b projectBody
-	if err := api.Decode(w, r, &b); err != nil {
-		return err
-	}
-	p := identity.Project{Enabled: true}
-	if err := b.apply(&p); err != nil {
-		return err
-	}
-	p, err := k.CreateProject(r.Context(), p)
-	if err != nil {
-		return err
-	}
-	return api.JSON(w, http.StatusCreated, api.Object{"project": projectDoc(p)})
-}
-
-func (k *keystone) project(w http.ResponseWriter, r *api.Request) error {
-	id := r.PathValue("id")
-	if r.Caller.ProjectID() != id && api.Permit(r.Caller, api.OperatorsRead) != nil {
-		return fault.Errorf(fault.NotFound, "no project %q", id)
-	}
-	p, err := k.Project(r.Context(), id)
-	if err != nil {
-		return err
-	}
-	return api.JSON(w, http.StatusOK, api.Object{"project": projectDoc(p)})
-}
-
-func (k *keystone) updateProject(w http.ResponseWriter, r *api.Request) error {
-	var b projectBody
-	if err := api.Decode(w, r, &b); err != nil {
-		return err
-	}
-	p, err := k.Project(r.Context(), r.PathValue("id"))
-	if err != nil {
-		return err
-	}
-	if err := b.apply(&p); err != nil {
-		return err
-	}
-	if err := k.UpdateProject(r.Context(), p); err != nil {
-		return err
-	}
-	return api.JSON(w, http.StatusOK, api.Object{"project": projectDoc(p)})
-}
-
-func (k *keystone) deleteProject(w http.ResponseWriter, r *api.Request) error {
-	return api.Gone(w, k.DeleteProject(r.Context(), r.PathValue("id")))
-}
-
-func (k *keystone) users(w http.ResponseWriter, r *api.Request) error {
-	us, err := k.Users(r.Context(), r.URL.Query().Get("name"))
-	if err != nil {
-		return err
-	}
-	return list(w, r, "users", us, userDoc)
+	us, err := k.Users(r.Context(), within(r, q, "domain_id"), group)
+	return page(w, r, "users", us, err, userDoc)
 }
 
 type userBody struct {
-	User struct {
-		Name             *string `json:"name"`
-		Email            *string `json:"email"`
-		Description      *string `json:"description"`
-		Password         *string `json:"password"`
-		Enabled          *bool   `json:"enabled"`
-		DefaultProjectID *string `json:"default_project_id"`
-		DomainID         string  `json:"domain_id"`
-		Options          any     `json:"options"`
-	} `json:"user"`
+	Name             *string        `json:"name"`
+	Email            *string        `json:"email"`
+	Description      *string        `json:"description"`
+	Password         *string        `json:"password"`
+	OriginalPassword *string        `json:"original_password"` // some clients send it with an update; the operator need not know it
+	Enabled          *bool          `json:"enabled"`
+	DefaultProjectID *string        `json:"default_project_id"`
+	DomainID         string         `json:"domain_id"`
+	Options          identity.Extra `json:"options"`
 }
 
-func (b userBody) apply(u *identity.User) error {
-	if b.User.DomainID != "" && b.User.DomainID != identity.DomainID {
-		return fault.Field("user.domain_id", "there is one domain, %q", identity.DomainID)
+func (b userBody) apply(u *identity.User, extra identity.Extra) {
+	api.Set(&u.Name, b.Name)
+	api.Set(&u.Email, b.Email)
+	api.Set(&u.Description, b.Description)
+	api.Set(&u.Enabled, b.Enabled)
+	api.Set(&u.DefaultProjectID, b.DefaultProjectID)
+	u.Options, u.Extra = merged(u.Options, b.Options), merged(u.Extra, extra)
+}
+
+// sameDomain refuses to move something to another domain.
+func sameDomain(named, domain string) error {
+	if named != "" && named != domain {
+		return fault.Field("domain_id", "can not be changed")
 	}
-	api.Set(&u.Name, b.User.Name)
-	api.Set(&u.Email, b.User.Email)
-	api.Set(&u.Description, b.User.Description)
-	api.Set(&u.Enabled, b.User.Enabled)
-	api.Set(&u.DefaultProjectID, b.User.DefaultProjectID)
 	return nil
 }
 
 func (k *keystone) createUser(w http.ResponseWriter, r *api.Request) error {
 	var b userBody
-	if err := api.Decode(w, r, &b); err != nil {
-		return err
-	}
-	u := identity.User{Enabled: true}
-	if err := b.apply(&u); err != nil {
-		return err
-	}
-	password := ""
-	api.Set(&password, b.User.Password)
-	u, err := k.CreateUser(r.Context(), u, password)
+	extra, err := take(w, r, "user", &b)
 	if err != nil {
 		return err
 	}
-	return api.JSON(w, http.StatusCreated, api.Object{"user": userDoc(u)})
+	u := identity.User{Enabled: true, DomainID: homeOf(r, b.DomainID)}
+	if err := managed(r, u.DomainID, "domain", u.DomainID); err != nil {
+		return err
+	}
+	b.apply(&u, extra)
+	u, err = k.CreateUser(r.Context(), u, b.Password)
+	return show(w, r, http.StatusCreated, "user", u, err, userDoc)
 }
 
-func (k *keystone) user(w http.ResponseWriter, r *api.Request) error {
-	if err := mine(r, r.PathValue("id")); err != nil {
-		return err
+func (k *keystone) showUser(w http.ResponseWriter, r *api.Request) error {
+	u, err := k.seenUser(r)
+	return show(w, r, http.StatusOK, "user", u, err, userDoc)
+}
+
+// seenUser returns the user of the path, if the caller is that or may look into the user's domain.
+func (k *keystone) seenUser(r *api.Request) (identity.User, error) {
+	u, err := k.User(r.Context(), r.PathValue("user"))
+	if err == nil && u.ID != r.Caller.User.ID {
+		err = visible(r, u.DomainID, "user", u.ID)
 	}
-	u, err := k.User(r.Context(), r.PathValue("id"))
-	if err != nil {
-		return err
+	return u, err
+}
+
+// ruledUser returns the user of the path, if the caller may change that.
+func (k *keystone) ruledUser(r *api.Request) (identity.User, error) {
+	u, err := k.User(r.Context(), r.PathValue("user"))
+	if err == nil {
+		err = k.ruled(r, u.DomainID, "user", u.ID)
 	}
-	return api.JSON(w, http.StatusOK, api.Object{"user": userDoc(u)})
+	return u, err
 }
 
 func (k *keystone) updateUser(w http.ResponseWriter, r *api.Request) error {
 	var b userBody
-	if err := api.Decode(w, r, &b); err != nil {
-		return err
-	}
-	u, err := k.User(r.Context(), r.PathValue("id"))
+	extra, err := take(w, r, "user", &b)
 	if err != nil {
 		return err
 	}
-	if err := b.apply(&u); err != nil {
+	u, err := k.ruledUser(r)
+	if err != nil {
 		return err
 	}
-	if err := k.UpdateUser(r.Context(), u, b.User.Password); err != nil {
+	if err := sameDomain(b.DomainID, u.DomainID); err != nil {
 		return err
 	}
-	return api.JSON(w, http.StatusOK, api.Object{"user": userDoc(u)})
+	b.apply(&u, extra)
+	u, err = k.UpdateUser(r.Context(), u, b.Password)
+	return show(w, r, http.StatusOK, "user", u, err, userDoc)
 }
 
 func (k *keystone) deleteUser(w http.ResponseWriter, r *api.Request) error {
-	return api.Gone(w, k.DeleteUser(r.Context(), r.PathValue("id")))
+	u, err := k.ruledUser(r)
+	if err != nil {
+		return err
+	}
+	return api.Gone(w, k.DeleteUser(r.Context(), u.ID))
 }
 
 // changePassword needs no token, as in Keystone: the old password proves more.
@@ -244,5 +166,26 @@ func (k *keystone) changePassword(w http.ResponseWriter, r *api.Request) error {
 	if err := api.Decode(w, r, &b); err != nil {
 		return err
 	}
-	return api.Gone(w, k.ChangePassword(r.Context(), r.PathValue("id"), b.User.OriginalPassword, b.User.Password))
+	return api.Gone(w, k.ChangePassword(r.Context(), r.PathValue("user"), b.User.OriginalPassword, b.User.Password))
+}
+
+func (k *keystone) userProjects(w http.ResponseWriter, r *api.Request) error {
+	u, err := k.seenUser(r)
+	if err != nil {
+		return err
+	}
+	return k.projectsOf(w, r, u.ID, false)
+}
+
+func (k *keystone) userGroups(w http.ResponseWriter, r *api.Request) error {
+	u, err := k.seenUser(r)
+	if err != nil {
+		return err
+	}
+	q, err := query(r, "name")
+	if err != nil {
+		return err
+	}
+	gs, err := k.Groups(r.Context(), q, u.ID)
+	return page(w, r, "groups", gs, err, groupDoc)
 }

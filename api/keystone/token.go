@@ -2,7 +2,6 @@ package keystone
 
 import (
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/hagane-cloud/hagane/api"
@@ -10,96 +9,22 @@ import (
 	"github.com/hagane-cloud/hagane/identity"
 )
 
-type domainRef struct{ ID, Name string }
+func (k *keystone) tokenRoutes() []api.Route {
+	return []api.Route{
+		{"GET", "", api.Anyone, k.versions},
+		{"GET", "/v3", api.Anyone, k.version},
 
-type userRef struct {
-	ID, Name, Password string
-	Domain             *domainRef
-}
-
-type authRequest struct {
-	Auth struct {
-		Identity struct {
-			Methods  []string `json:"methods"`
-			Password *struct {
-				User userRef `json:"user"`
-			} `json:"password"`
-			Token *struct {
-				ID string `json:"id"`
-			} `json:"token"`
-			AppCredential *struct {
-				ID, Name, Secret string
-				User             *userRef `json:"user"`
-			} `json:"application_credential"`
-		} `json:"identity"`
-		Scope any `json:"scope"`
-	} `json:"auth"`
-}
-
-// credentials translates a request; fields that newer clients add mean nothing to us.
-func (a *authRequest) credentials() (identity.Credentials, error) {
-	c := identity.Credentials{}
-	id := a.Auth.Identity
-	if len(id.Methods) != 1 {
-		return c, fault.Field("auth.identity.methods", "must name one method: password, token or application_credential")
+		{"POST", "/v3/auth/tokens", api.Anyone, k.issue},
+		{"GET", "/v3/auth/tokens", api.Authenticated, k.validate},
+		{"DELETE", "/v3/auth/tokens", api.Authenticated, k.revoke},
+		{"GET", "/v3/auth/catalog", api.Authenticated, k.showCatalog},
+		{"GET", "/v3/auth/projects", api.Authenticated, k.myProjects},
+		{"GET", "/v3/auth/domains", api.Authenticated, k.myDomains},
+		{"GET", "/v3/auth/system", api.Authenticated, k.mySystem},
+		{"POST", "/v3/ec2tokens", api.Services, k.ec2Token},
+		{"POST", "/v3/s3tokens", api.Services, k.s3Token},
+		{"GET", "/v3/OS-REVOKE/events", api.Services, k.revocations},
 	}
-	foreign := func(u *userRef) bool {
-		return u != nil && u.Domain != nil && u.Domain.ID != identity.DomainID && !strings.EqualFold(u.Domain.Name, identity.DomainName)
-	}
-	switch {
-	case id.Methods[0] == "password" && id.Password != nil:
-		u := id.Password.User
-		if foreign(&u) {
-			u = userRef{}
-		}
-		c.UserID, c.UserName, c.Password = u.ID, u.Name, u.Password
-	case id.Methods[0] == "token" && id.Token != nil:
-		c.Token = id.Token.ID
-		if c.Token == "" {
-			return c, fault.Field("auth.identity.token.id", "is missing")
-		}
-	case id.Methods[0] == "application_credential" && id.AppCredential != nil:
-		a := id.AppCredential
-		c.AppCredID, c.AppCredName, c.AppCredSecret = a.ID, a.Name, a.Secret
-		if a.User != nil && !foreign(a.User) {
-			c.UserID, c.UserName = a.User.ID, a.User.Name
-		}
-		if c.AppCredSecret == "" {
-			return c, fault.Field("auth.identity.application_credential.secret", "is missing")
-		}
-	default:
-		return c, fault.Field("auth.identity", "has no credentials for the method %q", id.Methods[0])
-	}
-	return c, scope(&c, a.Auth.Scope)
-}
-
-// scope reads the scope, which is the word "unscoped" or an object with one of project, system, domain.
-func scope(c *identity.Credentials, v any) error {
-	switch s := v.(type) {
-	case nil:
-		return nil
-	case string:
-		c.Unscoped = s == "unscoped"
-		return nil
-	case map[string]any:
-		if p, ok := s["project"].(map[string]any); ok {
-			c.ProjectID, _ = p["id"].(string)
-			c.ProjectName, _ = p["name"].(string)
-			if c.ProjectID == "" && c.ProjectName == "" {
-				return fault.Field("auth.scope.project", "needs an id or a name")
-			}
-			return nil
-		}
-		if _, ok := s["system"]; ok {
-			c.SystemScope = true
-			return nil
-		}
-		if _, ok := s["domain"]; ok {
-			c.Unscoped = true
-			return nil
-		}
-	}
-	return fault.Field("auth.scope", "must be an object with project or system")
 }
 
 func (k *keystone) issue(w http.ResponseWriter, r *api.Request) error {
@@ -107,70 +32,93 @@ func (k *keystone) issue(w http.ResponseWriter, r *api.Request) error {
 	if err := api.DecodeLoose(w, r, &req); err != nil {
 		return err
 	}
-	c, err := req.credentials()
+	l, err := req.login()
 	if err != nil {
 		return err
 	}
-	text, caller, err := k.Authenticate(r.Context(), c)
+	text, caller, err := k.Authenticate(r.Context(), l)
+	if err != nil {
+		return err
+	}
+	r.Caller = caller // for the audit record
+	return k.answerToken(w, r, http.StatusCreated, text, caller)
+}
+
+// answerToken shows a token, whose text goes into a header.
+func (k *keystone) answerToken(w http.ResponseWriter, r *api.Request, status int, text string, c identity.Caller) error {
+	doc, err := k.tokenDoc(r, c)
 	if err != nil {
 		return err
 	}
 	w.Header().Set("X-Subject-Token", text)
-	return api.JSON(w, http.StatusCreated, k.tokenDoc(r, caller))
+	w.Header().Set("Vary", "X-Auth-Token")
+	return api.JSON(w, status, doc)
 }
 
-func (k *keystone) tokenDoc(r *api.Request, c identity.Caller) api.Object {
-	const form = "2006-01-02T15:04:05.000000Z"
-	domain := api.Object{"id": identity.DomainID, "name": identity.DomainName}
+func (k *keystone) tokenDoc(r *api.Request, c identity.Caller) (api.Object, error) {
+	domain := func(id, name string) api.Object { return api.Object{"id": id, "name": name} }
+	audit := []string{c.Token.AuditID}
+	if c.Token.AuditParent != "" {
+		audit = append(audit, c.Token.AuditParent)
+	}
 	t := api.Object{
-		"methods": c.Token.Methods, "issued_at": c.Token.IssuedAt.Format(form), "expires_at": c.Token.ExpiresAt.UTC().Format(form),
-		"audit_ids": []string{c.Token.AuditID},
-		"user":      api.Object{"id": c.User.ID, "name": c.User.Name, "domain": domain, "password_expires_at": nil},
+		"methods": c.Token.Methods, "issued_at": stamped(c.Token.IssuedAt), "expires_at": stamped(c.Token.ExpiresAt), "audit_ids": audit,
+		"user": api.Object{"id": c.User.ID, "name": c.User.Name, "domain": domain(c.User.DomainID, c.User.DomainName), "password_expires_at": stamped(c.User.PasswordExpiresAt.Time)},
 	}
 	if len(c.Roles) > 0 {
 		var roles []api.Object
-		for _, role := range c.Roles {
-			roles = append(roles, roleDoc(role))
+		for _, v := range c.Roles {
+			roles = append(roles, api.Object{"id": v.ID, "name": v.Name})
 		}
 		t["roles"] = roles
 	}
-	if c.Project != nil {
-		t["project"] = api.Object{"id": c.Project.ID, "name": c.Project.Name, "domain": domain}
+	switch {
+	case c.Project != nil:
+		t["project"] = api.Object{"id": c.Project.ID, "name": c.Project.Name, "domain": domain(c.Project.DomainID, c.Project.DomainName)}
 		t["is_domain"] = false
-	}
-	if c.System {
+	case c.Domain != nil:
+		t["domain"] = domain(c.Domain.ID, c.Domain.Name)
+	case c.System:
 		t["system"] = api.Object{"all": true}
 	}
-	if c.Project != nil || c.System {
-		t["catalog"] = k.catalogDoc(r, c)
+	if c.Token.Target != "" && !asked(r.URL.Query(), "nocatalog") {
+		catalog, err := k.catalogDoc(r, c)
+		if err != nil {
+			return nil, err
+		}
+		t["catalog"] = catalog
 	}
-	if c.Token.AppCred != "" {
-		t["application_credential"] = api.Object{"id": c.Token.AppCred, "restricted": true}
+	if a := c.AppCred; a != nil {
+		doc := api.Object{"id": a.ID, "name": a.Name, "restricted": !a.Unrestricted}
+		if a.Rules != nil {
+			rules := []api.Object{}
+			for _, v := range a.Access {
+				rules = append(rules, api.Object{"id": v.ID, "service": v.Service, "method": v.Method, "path": v.Path})
+			}
+			doc["access_rules"] = rules
+		}
+		t["application_credential"] = doc
 	}
-	return api.Object{"token": t}
+	if tr := c.Trust; tr != nil {
+		t["OS-TRUST:trust"] = api.Object{"id": tr.ID, "impersonation": tr.Impersonation, "trustor_user": api.Object{"id": tr.TrustorID}, "trustee_user": api.Object{"id": tr.TrusteeID}}
+	}
+	return api.Object{"token": t}, nil
 }
 
-func (k *keystone) catalogDoc(r *api.Request, c identity.Caller) []api.Object {
-	out := []api.Object{}
-	for _, e := range k.catalog {
-		if c.Project == nil && strings.Contains(e.Path, "{project}") {
-			continue
-		}
-		url := api.BaseURL(r.Request) + strings.ReplaceAll(e.Path, "{project}", c.ProjectID())
-		var endpoints []api.Object
-		for _, i := range []string{"public", "internal", "admin"} {
-			endpoints = append(endpoints, api.Object{"id": e.ID + "-" + i, "interface": i, "region": k.region, "region_id": k.region, "url": url})
-		}
-		out = append(out, api.Object{"id": e.ID, "type": e.Type, "name": e.Name, "endpoints": endpoints})
-	}
-	return out
-}
-
-// subject returns whom the token in X-Subject-Token speaks for; a caller may look at its own tokens, an operator at all.
+// subject returns whom the token in X-Subject-Token speaks for; a caller may look at its own tokens; who may look at everything, and programs with the
+// role service, at all.
 func (k *keystone) subject(r *api.Request) (string, identity.Caller, error) {
 	text := r.Header.Get("X-Subject-Token")
-	c, err := k.Service.Validate(r.Context(), text)
-	if fault.Is(err, fault.Unauthentic) || (err == nil && mine(r, c.User.ID) != nil) {
+	if text == "" {
+		return "", identity.Caller{}, fault.Errorf(fault.Invalid, "the request needs the token that it is about in the header X-Subject-Token")
+	}
+	find := k.Validate
+	if asked(r.URL.Query(), "allow_expired") {
+		find = k.ValidateExpired
+	}
+	c, err := find(r.Context(), text)
+	allowed := c.User.ID == r.Caller.User.ID || r.Caller.ReadsAll() || r.Caller.Has(identity.ServiceRole)
+	if fault.Is(err, fault.Unauthentic) || (err == nil && !allowed) {
 		return "", c, fault.Errorf(fault.NotFound, "the subject token is not valid")
 	}
 	return text, c, err
@@ -181,20 +129,138 @@ func (k *keystone) validate(w http.ResponseWriter, r *api.Request) error {
 	if err != nil {
 		return err
 	}
-	w.Header().Set("X-Subject-Token", text)
-	return api.JSON(w, http.StatusOK, k.tokenDoc(r, c))
+	return k.answerToken(w, r, http.StatusOK, text, c)
 }
 
 func (k *keystone) revoke(w http.ResponseWriter, r *api.Request) error {
-	text, _, err := k.subject(r)
+	_, c, err := k.subject(r)
 	if err != nil {
 		return err
 	}
-	if err := k.Revoke(r.Context(), text); err != nil {
+	if mine(r, c.User.ID) != nil {
+		return fault.Errorf(fault.Denied, "a token is ended by its user or an operator")
+	}
+	return api.Gone(w, k.Revoke(r.Context(), c.Token))
+}
+
+func (k *keystone) myProjects(w http.ResponseWriter, r *api.Request) error {
+	return k.projectsOf(w, r, r.Caller.User.ID, false)
+}
+
+func (k *keystone) myDomains(w http.ResponseWriter, r *api.Request) error {
+	return k.projectsOf(w, r, r.Caller.User.ID, true)
+}
+
+func (k *keystone) mySystem(w http.ResponseWriter, r *api.Request) error {
+	held, err := k.OnSystem(r.Context(), r.Caller.User.ID)
+	if err != nil {
 		return err
 	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
+	out := []api.Object{}
+	if held {
+		out = append(out, api.Object{"all": true})
+	}
+	return api.JSON(w, http.StatusOK, api.Object{"system": out, "links": self(r, "auth", "system")})
+}
+
+// signedRequest is what an EC2 or S3 service sends of a request that it was sent.
+type signedRequest struct {
+	Access    string            `json:"access"`
+	Signature string            `json:"signature"`
+	Host      string            `json:"host"`
+	Verb      string            `json:"verb"`
+	Path      string            `json:"path"`
+	BodyHash  string            `json:"body_hash"`
+	Params    map[string]string `json:"params"`
+	Headers   map[string]string `json:"headers"`
+	Token     []byte            `json:"token"`
+}
+
+func (b signedRequest) signature() *identity.EC2Signature {
+	return &identity.EC2Signature{Access: b.Access, Signature: b.Signature, Host: b.Host, Verb: b.Verb, Path: b.Path, Body: b.BodyHash, Params: b.Params, Headers: b.Headers}
+}
+
+func readSigned(w http.ResponseWriter, r *api.Request) (signedRequest, error) {
+	var b struct {
+		Credentials    *signedRequest `json:"credentials"`
+		EC2Credentials *signedRequest `json:"ec2Credentials"`
+	}
+	if err := api.DecodeLoose(w, r, &b); err != nil {
+		return signedRequest{}, err
+	}
+	if b.Credentials == nil {
+		b.Credentials = b.EC2Credentials
+	}
+	if b.Credentials == nil || b.Credentials.Access == "" || b.Credentials.Signature == "" {
+		return signedRequest{}, fault.Field("credentials", "needs at least access and signature")
+	}
+	return *b.Credentials, nil
+}
+
+// ec2Token gives a token for a signed request. Only programs that were sent one may ask: whoever overhears one could otherwise
+// turn it into a token.
+func (k *keystone) ec2Token(w http.ResponseWriter, r *api.Request) error {
+	b, err := readSigned(w, r)
+	if err != nil {
+		return err
+	}
+	text, c, err := k.Authenticate(r.Context(), identity.Login{EC2: b.signature()})
+	if err != nil {
+		return err
+	}
+	return k.answerToken(w, r, http.StatusOK, text, c)
+}
+
+// s3Token tells whom a string that was signed for S3 speaks for; it gives no token.
+func (k *keystone) s3Token(w http.ResponseWriter, r *api.Request) error {
+	b, err := readSigned(w, r)
+	if err != nil {
+		return err
+	}
+	if len(b.Token) == 0 {
+		return fault.Field("credentials.token", "is missing: the string that was signed, in base64")
+	}
+	c, err := k.Signed(r.Context(), identity.EC2Signature{Access: b.Access, Signature: b.Signature, Token: b.Token})
+	if err != nil {
+		return err
+	}
+	doc, err := k.tokenDoc(r, c)
+	if err != nil {
+		return err
+	}
+	return api.JSON(w, http.StatusOK, doc)
+}
+
+// revocations lists which tokens were ended, for services that keep tokens in mind.
+func (k *keystone) revocations(w http.ResponseWriter, r *api.Request) error {
+	since := time.Now().Add(-identity.AllowExpired)
+	if s := r.URL.Query().Get("since"); s != "" {
+		var err error
+		if since, err = parseTime(s); err != nil {
+			return err
+		}
+	}
+	rs, err := k.Revocations(r.Context(), since)
+	if err != nil {
+		return err
+	}
+	out := []api.Object{}
+	for _, v := range rs {
+		e := api.Object{"issued_before": stamped(v.IssuedBefore)}
+		switch {
+		case v.AuditID != "":
+			e["audit_id"] = v.AuditID
+		case v.Domain:
+			e["domain_id"] = v.Target
+		case v.Target != "" && v.Target != identity.System:
+			e["project_id"] = v.Target
+		}
+		if v.AccountID != "" {
+			e["user_id"] = v.AccountID
+		}
+		out = append(out, e)
+	}
+	return api.JSON(w, http.StatusOK, api.Object{"events": out, "links": self(r, "OS-REVOKE", "events")})
 }
 
 // parseTime reads the times that Keystone's clients send.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hagane-cloud/hagane/api"
 	"github.com/hagane-cloud/hagane/api/openapi"
 	"github.com/hagane-cloud/hagane/api/openapi/derive"
 )
@@ -55,8 +56,12 @@ func TestOpenAPI(t *testing.T) {
 		}
 	}
 	bare := 0
-	permissions := []string{"Anyone", "Authenticated", "Readers", "Members", "Operators", "OperatorsRead", "Auditors", "NodeReaders", "NodeMembers"}
-	for _, d := range (&cloud{}).dialects() {
+	permissions := []string{"Anyone", "Authenticated", "Readers", "Members", "Operators", "OperatorsRead", "Auditors", "NodeReaders", "NodeMembers", "DomainAdmins", "DomainReaders", "Services"}
+	var all []api.Dialect
+	running := &testCloud{T: t, data: t.TempDir()}
+	running.serveWith(serveOptions{roles: allRoles, wired: func(c *cloud) { all = c.dialects() }})
+	running.reconnect()
+	for _, d := range all {
 		for _, rt := range d.Routes {
 			op := described[rt.Verb+" "+d.Prefix+strings.ReplaceAll(rt.Path, "...}", "}")]
 			if op == nil {

@@ -57,6 +57,7 @@ type serveOptions struct {
 	agentWithin                    time.Duration
 	verbose                        bool
 	limits                         api.Limits
+	passwords                      identity.Policy
 
 	wired func(c *cloud) // called before anything starts; tests look in here
 }
@@ -85,6 +86,10 @@ func serveCommand() *cobra.Command {
 	f.Float64Var(&o.limits.Address.PerSecond, "address-rate", api.DefaultLimits.Address.PerSecond, "requests a second that one address may make; 0 is no limit")
 	f.Float64Var(&o.limits.Guests.PerSecond, "login-rate", api.DefaultLimits.Guests.PerSecond, "logins a second that one address may make; 0 is no limit")
 	f.StringVar(&o.pace, "bmc-pace", "real", "how patient to be with BMCs: real, or lab for simulated ones that recover within moments")
+	f.DurationVar(&o.passwords.PasswordAge, "password-age", 0, "after which a user must change the password; 0: never")
+	f.IntVar(&o.passwords.PasswordMin, "password-min", 6, "bytes that a password must have")
+	f.IntVar(&o.passwords.Tries, "login-tries", 10, "wrong passwords in a row that lock a user out; -1: never")
+	f.DurationVar(&o.passwords.LockOut, "login-lock", 5*time.Minute, "how long a user is locked out after the last wrong password")
 	f.BoolVar(&o.verbose, "verbose", false, "log every request")
 	return c
 }
@@ -194,7 +199,7 @@ func wire(o serveOptions, d *db.DB, log *slog.Logger) (*cloud, error) {
 		return nil, err
 	}
 	c.engine = workflow.NewEngine(d, c.queue, log)
-	c.identity = identity.NewService(d)
+	c.identity = identity.NewService(d, box, o.passwords)
 	c.audit, c.keys = audit.NewService(d, log), idempotency.NewService(d, box)
 	c.networks = network.NewService(network.Options{DB: d, Box: box, Open: openSwitch, VLANLo: 100, VLANHi: 3999, Systems: systemNetworks()})
 	if c.images, err = image.NewService(d, filepath.Join(o.data, "images")); err != nil {

@@ -1,0 +1,56 @@
+package identity
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"testing"
+	"time"
+)
+
+// The signatures below are the examples of the AWS General Reference, "Signature Version 2 signing process" and "Signature Version 4 signing process".
+func TestSignatures(t *testing.T) {
+	v2 := EC2Signature{
+		Access: "AKIAIOSFODNN7EXAMPLE", Verb: "GET", Host: "elasticmapreduce.amazonaws.com", Path: "/", Signature: "i91nKc4PWAt0JJIdXwz9HxZCJDdiy6cf/Mj6vPxyYIs=",
+		Params: map[string]string{"AWSAccessKeyId": "AKIAIOSFODNN7EXAMPLE", "Action": "DescribeJobFlows", "SignatureMethod": "HmacSHA256", "SignatureVersion": "2",
+			"Timestamp": "2011-10-03T15:19:30", "Version": "2009-03-31"},
+	}
+	empty := sha256.Sum256(nil)
+	v4 := EC2Signature{
+		Access: "AKIDEXAMPLE", Verb: "GET", Path: "/", Body: hex.EncodeToString(empty[:]), Signature: "5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7",
+		Params: map[string]string{"Action": "ListUsers", "Version": "2010-05-08"},
+		Headers: map[string]string{"Host": "iam.amazonaws.com", "X-Amz-Date": "20150830T123600Z", "Content-Type": "application/x-www-form-urlencoded; charset=utf-8",
+			"Authorization": "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/iam/aws4_request, SignedHeaders=content-type;host;x-amz-date, Signature=5d67"},
+	}
+	for _, tt := range []struct {
+		name string
+		sig  EC2Signature
+		key  string
+		at   time.Time
+	}{
+		{"version 2", v2, "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", time.Date(2011, 10, 3, 15, 20, 0, 0, time.UTC)},
+		{"version 4", v4, "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", time.Date(2015, 8, 30, 12, 40, 0, 0, time.UTC)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if !tt.sig.fits(tt.key, tt.at) {
+				t.Error("the example's signature does not fit")
+			}
+			if tt.sig.fits(tt.key, tt.at.Add(time.Hour)) {
+				t.Error("an old signature fits")
+			}
+			if tt.sig.fits("another key", tt.at) {
+				t.Error("another key's signature fits")
+			}
+			tt.sig.Path = "/elsewhere"
+			if tt.sig.fits(tt.key, tt.at) {
+				t.Error("the signature fits another request")
+			}
+		})
+	}
+}
+
+// TestPasscode is the example of RFC 6238, appendix B, with six digits instead of eight.
+func TestPasscode(t *testing.T) {
+	if got := Passcode("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", time.Unix(59, 0)); got != "287082" {
+		t.Errorf("the passcode is %s", got)
+	}
+}
