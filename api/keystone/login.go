@@ -1,6 +1,8 @@
 package keystone
 
 import (
+	"maps"
+
 	"github.com/hagane-cloud/hagane/fault"
 	"github.com/hagane-cloud/hagane/identity"
 )
@@ -77,6 +79,7 @@ func scopeOf(v any) (identity.Scope, error) {
 		return identity.Scope{Unscoped: true}, nil
 	}
 	s, ok := v.(map[string]any)
+	maps.DeleteFunc(s, func(_ string, v any) bool { return v == nil }) // some clients send all kinds, all but one null
 	if !ok || len(s) == 0 {
 		return sc, fault.Field("auth.scope", "must be an object with project, domain, system or OS-TRUST:trust")
 	}
