@@ -90,6 +90,18 @@ func (o optional[T]) into(dst *T) {
 	}
 }
 
+// integer is a number, which some clients send as a text.
+type integer int
+
+// UnmarshalJSON reads either.
+func (i *integer) UnmarshalJSON(raw []byte) error {
+	var text string
+	if json.Unmarshal(raw, &text) == nil {
+		raw = []byte(text)
+	}
+	return json.Unmarshal(raw, (*int)(i))
+}
+
 // tagsBody is ECL2.0's object of tags or OpenStack's list of them.
 type tagsBody struct {
 	given  bool

@@ -14,7 +14,7 @@ type networkBody struct {
 	AdminUp      *bool    `json:"admin_state_up"`
 	Shared       *bool    `json:"shared"`
 	Plane        *string  `json:"plane"`
-	MTU          *int     `json:"mtu"`
+	MTU          *integer `json:"mtu"`
 	PortSecurity *bool    `json:"port_security_enabled"`
 	External     *bool    `json:"router:external"`
 	Tags         tagsBody `json:"tags"`
@@ -22,7 +22,7 @@ type networkBody struct {
 	ProjectID    string   `json:"project_id" on:"post"`
 	Type         *string  `json:"provider:network_type" on:"post" for:"operators"`
 	Physical     *string  `json:"provider:physical_network" on:"post" for:"operators"`
-	Segment      *int     `json:"provider:segmentation_id" on:"post" for:"operators"`
+	Segment      *integer `json:"provider:segmentation_id" on:"post" for:"operators"`
 }
 
 func (n *neutron) networkKind() kind[network.Network, networkBody] {
@@ -70,7 +70,7 @@ func (b networkBody) apply(r *api.Request, nw *network.Network) error {
 	api.Set(&nw.AdminUp, b.AdminUp)
 	api.Set(&nw.Shared, b.Shared)
 	api.Set(&nw.Plane, b.Plane)
-	api.Set(&nw.MTU, b.MTU)
+	api.Set(&nw.MTU, (*int)(b.MTU))
 	api.Set(&nw.PortSecurity, b.PortSecurity)
 	return b.Tags.into(&nw.Tags, &nw.Labels)
 }
@@ -95,7 +95,7 @@ func (n *neutron) createNetworks(r *api.Request, bodies []networkBody) ([]networ
 			}
 			ns[i].Plane = *b.Physical
 		}
-		api.Set(&ns[i].VLAN, b.Segment)
+		api.Set(&ns[i].VLAN, (*int)(b.Segment))
 		if b.Segment != nil && *b.Segment == 0 {
 			return nil, fault.Field("provider:segmentation_id", "0 is no VLAN")
 		}

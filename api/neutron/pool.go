@@ -10,19 +10,19 @@ import (
 )
 
 type poolBody struct {
-	Name          *string          `json:"name"`
-	Description   *string          `json:"description"`
-	Prefixes      *[]netip.Prefix  `json:"prefixes"`
-	MinPrefix     *int             `json:"min_prefixlen"`
-	DefaultPrefix *int             `json:"default_prefixlen"`
-	MaxPrefix     *int             `json:"max_prefixlen"`
-	Quota         optional[int]    `json:"default_quota"`
-	ScopeID       optional[string] `json:"address_scope_id"`
-	IsDefault     *bool            `json:"is_default" for:"operators"`
-	Tags          tagsBody         `json:"tags"`
-	Shared        *bool            `json:"shared" on:"post"`
-	TenantID      string           `json:"tenant_id" on:"post"`
-	ProjectID     string           `json:"project_id" on:"post"`
+	Name          *string           `json:"name"`
+	Description   *string           `json:"description"`
+	Prefixes      *[]netip.Prefix   `json:"prefixes"`
+	MinPrefix     *integer          `json:"min_prefixlen"`
+	DefaultPrefix *integer          `json:"default_prefixlen"`
+	MaxPrefix     *integer          `json:"max_prefixlen"`
+	Quota         optional[integer] `json:"default_quota"`
+	ScopeID       optional[string]  `json:"address_scope_id"`
+	IsDefault     *bool             `json:"is_default" for:"operators"`
+	Tags          tagsBody          `json:"tags"`
+	Shared        *bool             `json:"shared" on:"post"`
+	TenantID      string            `json:"tenant_id" on:"post"`
+	ProjectID     string            `json:"project_id" on:"post"`
 }
 
 func (n *neutron) poolKind() kind[network.Pool, poolBody] {
@@ -47,13 +47,13 @@ func (b poolBody) apply(p *network.Pool) error {
 	api.Set(&p.Name, b.Name)
 	api.Set(&p.Description, b.Description)
 	api.Set(&p.Prefixes, b.Prefixes)
-	api.Set(&p.MinPrefix, b.MinPrefix)
-	api.Set(&p.DefaultPrefix, b.DefaultPrefix)
-	api.Set(&p.MaxPrefix, b.MaxPrefix)
+	api.Set(&p.MinPrefix, (*int)(b.MinPrefix))
+	api.Set(&p.DefaultPrefix, (*int)(b.DefaultPrefix))
+	api.Set(&p.MaxPrefix, (*int)(b.MaxPrefix))
 	api.Set(&p.IsDefault, b.IsDefault)
 	if b.Quota.given {
 		p.Quota = network.Unlimited
-		api.Set(&p.Quota, b.Quota.value)
+		api.Set(&p.Quota, (*int)(b.Quota.value))
 	}
 	b.ScopeID.into(&p.ScopeID)
 	return b.Tags.into(&p.Tags, &p.Labels)
@@ -104,7 +104,7 @@ func (n *neutron) removePrefixes(w http.ResponseWriter, r *api.Request) error {
 type scopeBody struct {
 	Name      *string `json:"name"`
 	Shared    *bool   `json:"shared"`
-	IPVersion int     `json:"ip_version" on:"post"`
+	IPVersion integer `json:"ip_version" on:"post"`
 	TenantID  string  `json:"tenant_id" on:"post"`
 	ProjectID string  `json:"project_id" on:"post"`
 }
@@ -137,7 +137,7 @@ func (n *neutron) createScopes(r *api.Request, bodies []scopeBody) ([]network.Sc
 		if err := mayShare(r, b.Shared); err != nil {
 			return nil, err
 		}
-		ss[i] = network.Scope{Record: network.Record{ProjectID: project}, IPVersion: b.IPVersion}
+		ss[i] = network.Scope{Record: network.Record{ProjectID: project}, IPVersion: int(b.IPVersion)}
 		api.Set(&ss[i].Name, b.Name)
 		api.Set(&ss[i].Shared, b.Shared)
 	}

@@ -1,8 +1,6 @@
 package neutron
 
 import (
-	"encoding/json"
-
 	"github.com/hagane-cloud/hagane/api"
 	"github.com/hagane-cloud/hagane/fault"
 	"github.com/hagane-cloud/hagane/network"
@@ -10,9 +8,9 @@ import (
 
 // dhcpOption is an option as a client gives it: null takes it away.
 type dhcpOption struct {
-	Name    string          `json:"opt_name"`
-	Value   *string         `json:"opt_value"`
-	Version json.RawMessage `json:"ip_version"` // a number, or a number in a text
+	Name    string   `json:"opt_name"`
+	Value   *string  `json:"opt_value"`
+	Version *integer `json:"ip_version"`
 }
 
 type portBody struct {
@@ -92,22 +90,16 @@ func (b portBody) apply(p *network.Port) error {
 	}
 	if b.Options.value != nil {
 		for _, o := range *b.Options.value {
-			if err := o.apply(p); err != nil {
-				return err
-			}
+			o.apply(p)
 		}
 	}
 	return b.Tags.into(&p.Tags, &p.Labels)
 }
 
 // apply puts an option into a port's, in the place of one with its name and IP version.
-func (o dhcpOption) apply(p *network.Port) error {
+func (o dhcpOption) apply(p *network.Port) {
 	version := 4
-	if len(o.Version) > 0 && string(o.Version) != "null" {
-		if err := json.Unmarshal([]byte(trimQuotes(o.Version)), &version); err != nil {
-			return fault.Field("extra_dhcp_opts", "ip_version must be 4 or 6")
-		}
-	}
+	api.Set(&version, (*int)(o.Version))
 	var kept []network.Option
 	for _, old := range p.DHCPOptions {
 		if old.Name != o.Name || old.Version != version {
@@ -118,14 +110,6 @@ func (o dhcpOption) apply(p *network.Port) error {
 		kept = append(kept, network.Option{Name: o.Name, Value: *o.Value, Version: version})
 	}
 	p.DHCPOptions = kept
-	return nil
-}
-
-func trimQuotes(raw json.RawMessage) string {
-	if len(raw) > 1 && raw[0] == '"' {
-		return string(raw[1 : len(raw)-1])
-	}
-	return string(raw)
 }
 
 func (n *neutron) createPorts(r *api.Request, bodies []portBody) ([]network.Port, error) {

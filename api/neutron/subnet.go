@@ -7,26 +7,26 @@ import (
 )
 
 type subnetBody struct {
-	Name         *string          `json:"name"`
-	Description  *string          `json:"description"`
-	Gateway      optional[string] `json:"gateway_ip"`
-	DHCP         *bool            `json:"enable_dhcp"`
-	Pools        *[]network.Range `json:"allocation_pools"`
-	DNS          *[]string        `json:"dns_nameservers"`
-	NTP          *[]string        `json:"ntp_servers"`
-	Routes       *[]network.Route `json:"host_routes"`
-	ServiceTypes *[]string        `json:"service_types"`
-	Tags         tagsBody         `json:"tags"`
-	CIDR         optional[string] `json:"cidr"`
-	NetworkID    string           `json:"network_id" on:"post"`
-	IPVersion    int              `json:"ip_version" on:"post"`
-	RAMode       optional[string] `json:"ipv6_ra_mode" on:"post"`
-	AddressMode  optional[string] `json:"ipv6_address_mode" on:"post"`
-	Pool         optional[string] `json:"subnetpool_id" on:"post"`
-	PrefixLen    optional[int]    `json:"prefixlen" on:"post"`
-	DefaultPool  bool             `json:"use_default_subnetpool" on:"post"`
-	TenantID     string           `json:"tenant_id" on:"post"`
-	ProjectID    string           `json:"project_id" on:"post"`
+	Name         *string           `json:"name"`
+	Description  *string           `json:"description"`
+	Gateway      optional[string]  `json:"gateway_ip"`
+	DHCP         *bool             `json:"enable_dhcp"`
+	Pools        *[]network.Range  `json:"allocation_pools"`
+	DNS          *[]string         `json:"dns_nameservers"`
+	NTP          *[]string         `json:"ntp_servers"`
+	Routes       *[]network.Route  `json:"host_routes"`
+	ServiceTypes *[]string         `json:"service_types"`
+	Tags         tagsBody          `json:"tags"`
+	CIDR         optional[string]  `json:"cidr"`
+	NetworkID    string            `json:"network_id" on:"post"`
+	IPVersion    integer           `json:"ip_version" on:"post"`
+	RAMode       optional[string]  `json:"ipv6_ra_mode" on:"post"`
+	AddressMode  optional[string]  `json:"ipv6_address_mode" on:"post"`
+	Pool         optional[string]  `json:"subnetpool_id" on:"post"`
+	PrefixLen    optional[integer] `json:"prefixlen" on:"post"`
+	DefaultPool  bool              `json:"use_default_subnetpool" on:"post"`
+	TenantID     string            `json:"tenant_id" on:"post"`
+	ProjectID    string            `json:"project_id" on:"post"`
 }
 
 func (n *neutron) subnetKind() kind[network.Subnet, subnetBody] {
@@ -62,13 +62,13 @@ func (n *neutron) createSubnets(r *api.Request, bodies []subnetBody) ([]network.
 			return nil, err
 		}
 		w := &want[i]
-		w.Subnet = network.Subnet{NetworkID: b.NetworkID, IPVersion: b.IPVersion, DHCP: true}
+		w.Subnet = network.Subnet{NetworkID: b.NetworkID, IPVersion: int(b.IPVersion), DHCP: true}
 		w.DefaultPool = b.DefaultPool
 		b.CIDR.into(&w.CIDR)
 		b.RAMode.into(&w.RAMode)
 		b.AddressMode.into(&w.AddressMode)
 		b.Pool.into(&w.PoolID)
-		b.PrefixLen.into(&w.PrefixLen)
+		api.Set(&w.PrefixLen, (*int)(b.PrefixLen.value))
 		if b.Gateway.given {
 			w.Gateway = new(string)
 			b.Gateway.into(w.Gateway)
