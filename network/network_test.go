@@ -70,7 +70,7 @@ func (s site) subnet(n network.Network, cidr string) network.Subnet {
 // port asks for a port of a project; its answer is for the caller to judge.
 func (s site) port(project string, p network.Port) (network.Port, error) {
 	s.Helper()
-	p.ProjectID = project
+	p.ProjectID, p.AdminUp = project, true
 	ps, err := s.CreatePorts(s.Context(), network.Owner(project), []network.NewPort{{Port: p}})
 	return ps[0], err
 }
@@ -278,7 +278,10 @@ func TestSharing(t *testing.T) {
 	each(t, func(s site) {
 		n := s.network(mine, "n")
 		sub := s.subnet(n, "10.0.0.0/24")
-		see := func(want ...string) { s.Helper(); s.same("what the other sees", s.names(theirs, network.Query{}), want) }
+		see := func(want ...string) {
+			s.Helper()
+			s.same("what the other sees", s.names(theirs, network.Query{}), want)
+		}
 		see()
 		ps, err := s.CreatePolicies(s.Context(), mine, []network.Policy{{Record: network.Record{ProjectID: mine}, ObjectType: "network", ObjectID: n.ID, Action: "access_as_shared", Target: theirs}})
 		policy := must(s, ps, err)[0]

@@ -15,7 +15,7 @@ var extensionsServed = []struct{ alias, name, description string }{
 	{"binding", "Port Binding", "Attributes of the binding of ports, for operators"},
 	{"default-subnetpools", "Default Subnetpools", "Subnets of the default subnet pool of their IP version"},
 	{"external-net", "Neutron external network", "The attribute router:external, which is always false: there are no external networks"},
-	{"extra_dhcp_opt", "Neutron Extra DHCP options", "DHCP options of ports: kept, not served: there is no DHCP on tenants' networks"},
+	{"extra_dhcp_opt", "Neutron Extra DHCP options", "DHCP options of ports; those that are known by name or number are served over IPv4"},
 	{"filter-validation", "Filters validation", "Filters that are not known are refused"},
 	{"net-mtu", "Network MTU", "The MTU of a network, which servers are told"},
 	{"net-mtu-writable", "Network MTU (writable)", "The MTU of a network can be set"},
