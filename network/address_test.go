@@ -100,6 +100,10 @@ func TestAddresses(t *testing.T) {
 		if len(must(s, found, err)) != 1 || found[0].ID != p.ID {
 			s.Errorf("by address: %v", found)
 		}
+		found, err = s.ListPorts(s.Context(), mine, where("fixed_ips.ip_address_substr", "0.1.", "fixed_ips.ip_address_substr", "7.7"))
+		if len(must(s, found, err)) != 1 || found[0].ID != q.ID {
+			s.Errorf("by a part of the address: %v", found)
+		}
 		us, err := s.Usages(s.Context(), "", where("id", n.ID))
 		if u := must(s, us, err)[0]; u.Total.Int64() != 2 || u.Used.Int64() != 2 || len(u.Subnets) != 2 {
 			s.Errorf("usage: %+v", u)

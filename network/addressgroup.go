@@ -59,8 +59,8 @@ func (s *Service) AddressGroups(ctx context.Context, o Owner, w Query) ([]Addres
 }
 
 // EditAddressGroup lets fn change what may be changed of an address group.
-func (s *Service) EditAddressGroup(ctx context.Context, o Owner, id string, fn func(*AddressGroup) error) (AddressGroup, error) {
-	return edit(ctx, s, addressGroupNoun, o, id, 0, func(_ context.Context, _ db.Tx, g *AddressGroup) error {
+func (s *Service) EditAddressGroup(ctx context.Context, o Owner, id string, rev int64, fn func(*AddressGroup) error) (AddressGroup, error) {
+	return edit(ctx, s, addressGroupNoun, o, id, rev, func(_ context.Context, _ db.Tx, g *AddressGroup) error {
 		if err := fn(g); err != nil {
 			return err
 		}
@@ -70,7 +70,7 @@ func (s *Service) EditAddressGroup(ctx context.Context, o Owner, id string, fn f
 
 // AddAddresses adds addresses to a group. Those that it has already are a Conflict.
 func (s *Service) AddAddresses(ctx context.Context, o Owner, id string, more []netip.Prefix) (AddressGroup, error) {
-	return s.EditAddressGroup(ctx, o, id, func(g *AddressGroup) error {
+	return s.EditAddressGroup(ctx, o, id, 0, func(g *AddressGroup) error {
 		for _, a := range more {
 			if slices.Contains(g.Addresses, a) {
 				return reason("AddressesAlreadyExist", fault.Field("addresses", "%s is in the group already", a))
@@ -83,7 +83,7 @@ func (s *Service) AddAddresses(ctx context.Context, o Owner, id string, more []n
 
 // RemoveAddresses takes addresses out of a group. Those that it does not have are NotFound.
 func (s *Service) RemoveAddresses(ctx context.Context, o Owner, id string, gone []netip.Prefix) (AddressGroup, error) {
-	return s.EditAddressGroup(ctx, o, id, func(g *AddressGroup) error {
+	return s.EditAddressGroup(ctx, o, id, 0, func(g *AddressGroup) error {
 		for _, a := range gone {
 			i := slices.Index(g.Addresses, a)
 			if i < 0 {
@@ -96,8 +96,8 @@ func (s *Service) RemoveAddresses(ctx context.Context, o Owner, id string, gone 
 }
 
 // DeleteAddressGroup forgets an address group of the owner. Rules that name it are a Conflict.
-func (s *Service) DeleteAddressGroup(ctx context.Context, o Owner, id string) error {
-	return remove(ctx, s, addressGroupNoun, o, id, 0, func(ctx context.Context, tx db.Tx, _ AddressGroup) error {
+func (s *Service) DeleteAddressGroup(ctx context.Context, o Owner, id string, rev int64) error {
+	return remove(ctx, s, addressGroupNoun, o, id, rev, func(ctx context.Context, tx db.Tx, _ AddressGroup) error {
 		count, err := tx.NewSelect().Model((*Rule)(nil)).Where("remote_address_group = ?", id).Count(ctx)
 		if err == nil && count > 0 {
 			return reason("AddressGroupInUse", fault.Errorf(fault.Conflict, "%d rules name the address group; delete them first", count))

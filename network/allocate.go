@@ -30,12 +30,12 @@ func (s *Service) allocate(ctx context.Context, tx db.Tx, p *Port, had []FixedIP
 	if len(p.FixedIPs) > mostAddresses {
 		return reason("InvalidInput", fault.Field("fixed_ips", "at most %d", mostAddresses))
 	}
-	var subs []Subnet
-	if err := tx.NewSelect().Model(&subs).Where("network_id = ?", p.NetworkID).OrderExpr("ip_version, created_at, id").Scan(ctx); err != nil {
-		return err
-	}
 	// The rows are locked until the transaction ends, so that two never choose the same address.
 	if _, err := tx.NewRaw("UPDATE subnet SET id = id WHERE network_id = ?", p.NetworkID).Exec(ctx); err != nil {
+		return err
+	}
+	var subs []Subnet
+	if err := tx.NewSelect().Model(&subs).Where("network_id = ?", p.NetworkID).OrderExpr("ip_version, created_at, id").Scan(ctx); err != nil {
 		return err
 	}
 	a := allocation{tx: tx, port: p, had: map[string][]string{}, out: []FixedIP{}}

@@ -144,6 +144,6 @@ func TestAddressGroups(t *testing.T) {
 		}
 		rs, err := s.CreateRules(s.Context(), mine, []network.Rule{{GroupID: s.groups(network.Query{})[0].ID, Direction: "egress", EtherType: network.IPv4, PortMin: -1, PortMax: -1, RemoteAddressGroup: g.ID}})
 		must(s, rs, err)
-		s.refused(s.DeleteAddressGroup(s.Context(), mine, g.ID), "AddressGroupInUse")
+		s.refused(s.DeleteAddressGroup(s.Context(), mine, g.ID, 0), "AddressGroupInUse")
 	})
 }

@@ -40,12 +40,13 @@ const (
 	mac
 )
 
-// attribute says in SQL where an attribute is. One with a condition, in which ? is the list of values, can be
-// filtered by but not sorted by.
+// attribute says in SQL where an attribute is. One with a condition can be filtered by but not sorted by: in it ? is the
+// list of values, or one value where each must be looked for by itself.
 type attribute struct {
 	sql       string
 	form      form
 	condition bool
+	each      bool
 }
 
 type attributes map[string]attribute
@@ -94,14 +95,20 @@ func (n *noun) selected(sel *bun.SelectQuery, w Query) (*bun.SelectQuery, error)
 		if err != nil {
 			return nil, err
 		}
-		if a.condition {
+		switch {
+		case a.each:
+			sel = sel.Where("("+strings.Repeat(a.sql+" OR ", len(values)-1)+a.sql+")", values...)
+		case a.condition:
 			sel = sel.Where(a.sql, bun.In(values))
-		} else {
+		default:
 			sel = sel.Where(a.sql+" IN (?)", bun.In(values))
 		}
 	}
 	if !w.Since.IsZero() {
 		sel = sel.Where("updated_at >= ?", w.Since)
+	}
+	if len(w.Tags)+len(w.AnyTag)+len(w.NotTags)+len(w.NotAnyTag) > 0 && !n.labels {
+		return nil, fault.Field("tags", "%s things have no tags", n.name)
 	}
 	sel = labelled(sel, w)
 	orders, err := n.orders(w)

@@ -58,6 +58,7 @@ type noun struct {
 	name, table string
 	missing     string // the type of the fault that there is none
 	shared      bool   // projects may share it
+	labels      bool   // it can have labels
 	within      *noun  // what it is a part of: whoever sees that sees it
 	at          string // the column that names what it is a part of
 	attributes  attributes

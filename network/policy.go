@@ -117,6 +117,15 @@ func share(ctx context.Context, tx db.Tx, n *noun, project, id, target string) e
 	return insertPolicy(ctx, tx, n, &p)
 }
 
+// insert writes a new thing, and the policy that shares it with all when it is shared.
+func insert[T any, P thing[T]](ctx context.Context, tx db.Tx, n *noun, v P, shared bool) error {
+	if _, err := tx.NewInsert().Model(v).Exec(ctx); err != nil || !shared {
+		return err
+	}
+	h := v.head()
+	return share(ctx, tx, n, *h.project, *h.id, everyone)
+}
+
 // unshare forgets the policies of a thing.
 func unshare(ctx context.Context, tx db.Tx, n *noun, id string) error {
 	_, err := tx.NewDelete().Model((*Policy)(nil)).Where("object_type = ? AND object_id = ?", n.name, id).Exec(ctx)

@@ -50,13 +50,8 @@ func (s *Service) CreatePools(ctx context.Context, o Owner, ps []Pool) ([]Pool, 
 			if err := s.checkPool(ctx, tx, o, p); err != nil {
 				return err
 			}
-			if _, err := tx.NewInsert().Model(p).Exec(ctx); err != nil {
+			if err := insert(ctx, tx, poolNoun, p, p.Shared); err != nil {
 				return err
-			}
-			if p.Shared {
-				if err := share(ctx, tx, poolNoun, p.ProjectID, p.ID, everyone); err != nil {
-					return err
-				}
 			}
 		}
 		return nil

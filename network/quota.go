@@ -20,7 +20,7 @@ var quotas = []struct {
 }{
 	{"network", "network", 100}, {"subnet", "subnet", 100}, {"port", "port", 500}, {"subnetpool", "subnet_pool", Unlimited},
 	{"security_group", "security_group", 10}, {"security_group_rule", "security_group_rule", 100}, {"rbac_policy", "network_policy", 10},
-	{"address_group", "address_group", 10}, {"router", "", 10}, {"floatingip", "", 50}, {"trunk", "", Unlimited},
+	{"address_group", "address_group", 10}, {"address_scope", "address_scope", 10}, {"router", "", 10}, {"floatingip", "", 50}, {"trunk", "", Unlimited},
 }
 
 // Quota is how much of a resource a project may have and has.

@@ -30,14 +30,12 @@ func (s *Service) CreateScopes(ctx context.Context, scopes []Scope) ([]Scope, er
 			if sc.IPVersion != 4 && sc.IPVersion != 6 {
 				return fault.Field("ip_version", "must be 4 or 6")
 			}
-			sc.head().born()
-			if _, err := tx.NewInsert().Model(sc).Exec(ctx); err != nil {
+			if err := s.spend(ctx, tx, sc.ProjectID, "address_scope", 1); err != nil {
 				return err
 			}
-			if sc.Shared {
-				if err := share(ctx, tx, scopeNoun, sc.ProjectID, sc.ID, everyone); err != nil {
-					return err
-				}
+			sc.head().born()
+			if err := insert(ctx, tx, scopeNoun, sc, sc.Shared); err != nil {
+				return err
 			}
 		}
 		return nil

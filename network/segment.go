@@ -69,13 +69,7 @@ func (s *Service) addNetwork(ctx context.Context, tx db.Tx, n *Network) error {
 	if err != nil {
 		return err
 	}
-	if _, err := tx.NewInsert().Model(n).Exec(ctx); err != nil {
-		return err
-	}
-	if n.Shared {
-		return share(ctx, tx, networkNoun, n.ProjectID, n.ID, everyone)
-	}
-	return nil
+	return insert(ctx, tx, networkNoun, n, n.Shared)
 }
 
 func (n *Network) check() error {

@@ -17,6 +17,7 @@ var extensionsServed = []struct{ alias, name, description string }{
 	{"external-net", "Neutron external network", "The attribute router:external, which is always false: there are no external networks"},
 	{"extra_dhcp_opt", "Neutron Extra DHCP options", "DHCP options of ports; those that are known by name or number are served over IPv4"},
 	{"filter-validation", "Filters validation", "Filters that are not known are refused"},
+	{"ip-substring-filtering", "IP address substring filtering", "Ports by a part of their addresses"},
 	{"net-mtu", "Network MTU", "The MTU of a network, which servers are told"},
 	{"net-mtu-writable", "Network MTU (writable)", "The MTU of a network can be set"},
 	{"network-ip-availability", "Network IP Availability", "How many addresses networks and subnets have left, for operators"},

@@ -166,15 +166,13 @@ type addressGroupBody struct {
 func (n *neutron) addressGroupKind() kind[network.AddressGroup, addressGroupBody] {
 	return kind[network.AddressGroup, addressGroupBody]{one: "address_group", many: "address_groups", doc: addressGroupDoc, list: n.AddressGroups,
 		get: n.AddressGroup, create: n.createAddressGroups,
-		update: func(r *api.Request, id string, _ int64, b addressGroupBody) (network.AddressGroup, error) {
-			return n.EditAddressGroup(r.Context(), owner(r), id, func(g *network.AddressGroup) error {
+		update: func(r *api.Request, id string, rev int64, b addressGroupBody) (network.AddressGroup, error) {
+			return n.EditAddressGroup(r.Context(), owner(r), id, rev, func(g *network.AddressGroup) error {
 				api.Set(&g.Name, b.Name)
 				api.Set(&g.Description, b.Description)
 				return nil
 			})
-		}, remove: func(ctx context.Context, o network.Owner, id string, _ int64) error {
-			return n.DeleteAddressGroup(ctx, o, id)
-		},
+		}, remove: n.DeleteAddressGroup,
 		readOnly: "id shared created_at updated_at revision_number"}
 }
 
