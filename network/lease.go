@@ -43,15 +43,15 @@ func (s *Service) Lease(ctx context.Context, network, mac string) (Lease, error)
 	return Lease{}, none
 }
 
-// DeviceAt returns the device whose port has an address on a network, or NotFound.
-func (s *Service) DeviceAt(ctx context.Context, network string, a netip.Addr) (string, error) {
+// ServersPortAt returns the port of a server that has an address on a network, or NotFound.
+func (s *Service) ServersPortAt(ctx context.Context, network string, a netip.Addr) (Port, error) {
 	var p Port
 	err := s.DB.Read().NewSelect().Model(&p).Where("network_id = ? AND device_owner = ?", network, serverOwner).
 		Where("id IN (SELECT port_id FROM fixed_ip WHERE address = ?)", a.String()).Scan(ctx)
 	if db.None(err) {
-		return "", fault.Errorf(fault.NotFound, "no server has the address %s on the network", a)
+		return p, fault.Errorf(fault.NotFound, "no server has the address %s on the network", a)
 	}
-	return p.DeviceID, fault.Wrap("looking for the server at "+a.String(), err)
+	return p, fault.Wrap("looking for the server at "+a.String(), err)
 }
 
 // Inhabited returns the networks on which servers have ports: those that DHCP and metadata are served on. Only their

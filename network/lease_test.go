@@ -40,11 +40,11 @@ func TestLease(t *testing.T) {
 				s.Errorf("%s: %v", what, err)
 			}
 		}
-		if d, err := s.DeviceAt(s.Context(), n.ID, netip.MustParseAddr("10.0.0.9")); err != nil || d != "server" {
-			s.Errorf("the device is %q, %v", d, err)
+		if at, err := s.ServersPortAt(s.Context(), n.ID, netip.MustParseAddr("10.0.0.9")); err != nil || at.ID != p.ID || at.DeviceID != "server" {
+			s.Errorf("the port is %+v, %v", at, err)
 		}
 		for _, ask := range [][2]string{{n.ID, "10.0.0.10"}, {empty.ID, "10.0.0.9"}} {
-			if _, err := s.DeviceAt(s.Context(), ask[0], netip.MustParseAddr(ask[1])); !fault.Is(err, fault.NotFound) {
+			if _, err := s.ServersPortAt(s.Context(), ask[0], netip.MustParseAddr(ask[1])); !fault.Is(err, fault.NotFound) {
 				s.Errorf("%v: %v", ask, err)
 			}
 		}
@@ -73,6 +73,18 @@ func TestServersPorts(t *testing.T) {
 		got, err := s.Port(s.Context(), mine, p.ID)
 		s.same("the NIC's address", addresses(must(s, got, err)), []string{"fd00::ff:fe00:1"})
 		s.refused(s.DeletePort(s.Context(), mine, p.ID, 0), "PortInUse")
+		// Nobody but the server service says that a port is a server's.
+		if _, err := s.port(theirs, network.Port{NetworkID: s.network(theirs, "x").ID, DeviceID: "server", DeviceOwner: "baremetal:server"}); !fault.Is(err, fault.Invalid) {
+			s.Errorf("a port that claims a server: %v", err)
+		}
+		free, err := s.port(mine, network.Port{NetworkID: n.ID, DeviceID: "server", DeviceOwner: "mine"})
+		must(s, free, err)
+		if _, err := s.EditPort(s.Context(), mine, free.ID, 0, func(p *network.Port) error { p.DeviceOwner = "baremetal:server"; return nil }); !fault.Is(err, fault.Invalid) {
+			s.Errorf("a port that comes to claim a server: %v", err)
+		}
+		if err := s.DeletePort(s.Context(), mine, free.ID, 0); err != nil {
+			s.Error(err)
+		}
 		_, err = s.EditPort(s.Context(), mine, p.ID, 0, func(p *network.Port) error { p.DeviceID = ""; return nil })
 		s.refused(err, "PortBound")
 		if _, err := s.EditPort(s.Context(), mine, p.ID, 0, func(p *network.Port) error { p.Name = "x"; return nil }); err != nil {

@@ -19,6 +19,9 @@ func (s *Service) CreatePorts(ctx context.Context, o Owner, ps []NewPort) ([]Por
 	out := make([]Port, len(ps))
 	err := s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) (err error) {
 		for i, p := range ps {
+			if p.DeviceOwner == serverOwner {
+				return claimed()
+			}
 			if out[i], err = s.addPort(ctx, tx, o, p); err != nil {
 				return err
 			}
@@ -80,6 +83,11 @@ func (s *Service) addPort(ctx context.Context, tx db.Tx, o Owner, w NewPort) (Po
 		return p, err
 	}
 	return p, s.allocate(ctx, tx, &p, nil)
+}
+
+// claimed refuses a client that says that its port is a server's: servers' metadata go by that.
+func claimed() error {
+	return fault.Field("device_owner", "%s is said of the ports of servers only, when they are made", serverOwner)
 }
 
 func macInUse(mac string) error {
@@ -226,6 +234,9 @@ func (s *Service) EditPort(ctx context.Context, o Owner, id string, rev int64, f
 		}
 		if full.DeviceOwner == serverOwner && (p.DeviceID != full.DeviceID || p.DeviceOwner != full.DeviceOwner || p.MAC != full.MAC) {
 			return reason("PortBound", fault.Errorf(fault.Conflict, "the port is in use by a server; delete that first"))
+		}
+		if p.DeviceOwner == serverOwner && full.DeviceOwner != serverOwner {
+			return claimed()
 		}
 		if err := p.check(); err != nil {
 			return err

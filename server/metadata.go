@@ -3,17 +3,21 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"slices"
 
 	"github.com/hagane-cloud/hagane/fault"
 	"github.com/hagane-cloud/hagane/network"
 )
 
-// Metadata returns what a server may read of itself over the network: the files of its config drive as they would be
-// made now, by path, without the administrator's password, as anything on the server can read them.
-func (s *Service) Metadata(ctx context.Context, id ID) (map[string][]byte, error) {
+// Metadata returns what a server may read of itself over the network, by one of its ports: the files of its config drive
+// as they would be made now, by path, without the administrator's password, as anything on the server can read them.
+func (s *Service) Metadata(ctx context.Context, id ID, port string) (map[string][]byte, error) {
 	srv, err := get(ctx, s.db.Read(), "", id)
 	if err != nil {
 		return nil, err
+	}
+	if !slices.ContainsFunc(srv.NICs, func(n NIC) bool { return n.PortID == port }) {
+		return nil, fault.Errorf(fault.NotFound, "the port %s is not the server's", port)
 	}
 	p, err := s.private(srv)
 	if err != nil {

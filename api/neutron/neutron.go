@@ -20,9 +20,8 @@ type neutron struct{ *network.Service }
 func Dialect(s *network.Service) api.Dialect {
 	n := &neutron{s}
 	nets, subs, ports := n.networkKind(), n.subnetKind(), n.portKind()
-	groups, rules, addresses := n.groupKind(), n.ruleKind(), n.addressGroupKind()
 	pools, scopes, policies := n.poolKind(), n.scopeKind(), n.policyKind()
-	return api.Dialect{Prefix: Prefix, Error: Error, Routes: []api.Route{
+	return api.Dialect{Prefix: Prefix, Error: Error, Routes: append(n.security(), []api.Route{
 		{"GET", "", api.Anyone, n.versions},
 		{"GET", "/v2.0", api.Anyone, n.version},
 		{"GET", "/v2.0/extensions", api.Authenticated, n.extensions},
@@ -62,24 +61,6 @@ func Dialect(s *network.Service) api.Dialect {
 		{"PUT", "/v2.0/address-scopes/{id}", api.Members, scopes.change},
 		{"DELETE", "/v2.0/address-scopes/{id}", api.Members, scopes.forget},
 
-		{"GET", "/v2.0/security-groups", api.Readers, n.groups(groups.all)},
-		{"POST", "/v2.0/security-groups", api.Members, groups.make},
-		{"GET", "/v2.0/security-groups/{id}", api.Readers, groups.show},
-		{"PUT", "/v2.0/security-groups/{id}", api.Members, groups.change},
-		{"DELETE", "/v2.0/security-groups/{id}", api.Members, groups.forget},
-		{"GET", "/v2.0/security-group-rules", api.Readers, n.groups(rules.all)},
-		{"POST", "/v2.0/security-group-rules", api.Members, rules.make},
-		{"GET", "/v2.0/security-group-rules/{id}", api.Readers, rules.show},
-		{"DELETE", "/v2.0/security-group-rules/{id}", api.Members, rules.forget},
-
-		{"GET", "/v2.0/address-groups", api.Readers, addresses.all},
-		{"POST", "/v2.0/address-groups", api.Members, addresses.make},
-		{"GET", "/v2.0/address-groups/{id}", api.Readers, addresses.show},
-		{"PUT", "/v2.0/address-groups/{id}", api.Members, addresses.change},
-		{"DELETE", "/v2.0/address-groups/{id}", api.Members, addresses.forget},
-		{"PUT", "/v2.0/address-groups/{id}/add_addresses", api.Members, n.addAddresses},
-		{"PUT", "/v2.0/address-groups/{id}/remove_addresses", api.Members, n.removeAddresses},
-
 		{"GET", "/v2.0/rbac-policies", api.Readers, policies.all},
 		{"POST", "/v2.0/rbac-policies", api.Members, policies.make},
 		{"GET", "/v2.0/rbac-policies/{id}", api.Readers, policies.show},
@@ -100,7 +81,31 @@ func Dialect(s *network.Service) api.Dialect {
 		{"GET", "/v2.0/{collection}/{id}/tags/{tag}", api.Readers, n.hasTag},
 		{"PUT", "/v2.0/{collection}/{id}/tags/{tag}", api.Members, n.addTag},
 		{"DELETE", "/v2.0/{collection}/{id}/tags/{tag}", api.Members, n.removeTag},
-	}}
+	}...)}
+}
+
+// security are the routes of security groups and what their rules name.
+func (n *neutron) security() []api.Route {
+	groups, rules, addresses := n.groupKind(), n.ruleKind(), n.addressGroupKind()
+	return []api.Route{
+		{"GET", "/v2.0/security-groups", api.Readers, n.groups(groups.all)},
+		{"POST", "/v2.0/security-groups", api.Members, groups.make},
+		{"GET", "/v2.0/security-groups/{id}", api.Readers, groups.show},
+		{"PUT", "/v2.0/security-groups/{id}", api.Members, groups.change},
+		{"DELETE", "/v2.0/security-groups/{id}", api.Members, groups.forget},
+		{"GET", "/v2.0/security-group-rules", api.Readers, n.groups(rules.all)},
+		{"POST", "/v2.0/security-group-rules", api.Members, rules.make},
+		{"GET", "/v2.0/security-group-rules/{id}", api.Readers, rules.show},
+		{"DELETE", "/v2.0/security-group-rules/{id}", api.Members, rules.forget},
+
+		{"GET", "/v2.0/address-groups", api.Readers, addresses.all},
+		{"POST", "/v2.0/address-groups", api.Members, addresses.make},
+		{"GET", "/v2.0/address-groups/{id}", api.Readers, addresses.show},
+		{"PUT", "/v2.0/address-groups/{id}", api.Members, addresses.change},
+		{"DELETE", "/v2.0/address-groups/{id}", api.Members, addresses.forget},
+		{"PUT", "/v2.0/address-groups/{id}/add_addresses", api.Members, n.addAddresses},
+		{"PUT", "/v2.0/address-groups/{id}/remove_addresses", api.Members, n.removeAddresses},
+	}
 }
 
 // Error answers in Neutron's form. The type is the fault's own where it has one: clients tell faults of one status

@@ -52,9 +52,9 @@ func (t *tenantNetworks) follow(ctx context.Context, switches []network.Switch) 
 
 // metadata returns the files of the server with an address on a network.
 func (t *tenantNetworks) metadata(ctx context.Context, network string, a netip.Addr) (map[string][]byte, error) {
-	id, err := t.networks.DeviceAt(ctx, network, a)
+	p, err := t.networks.ServersPortAt(ctx, network, a)
 	if err != nil {
 		return nil, err
 	}
-	return t.servers.Metadata(ctx, server.ID(id))
+	return t.servers.Metadata(ctx, server.ID(p.DeviceID), p.ID)
 }
