@@ -214,6 +214,10 @@ func (s *Service) join(ctx context.Context, tx db.Tx, o Owner, p *Port) error {
 	if len(p.Groups) == 0 {
 		return nil
 	}
+	// None of them may be deleted until the port is in it.
+	if _, err := tx.NewRaw("UPDATE security_group SET id = id WHERE id IN (?)", bun.In(p.Groups)).Exec(ctx); err != nil {
+		return err
+	}
 	var found []string
 	q := groupNoun.visible(tx.NewSelect().Model((*Group)(nil)).Column("id").Where("id IN (?)", bun.In(p.Groups)), o)
 	if err := q.Scan(ctx, &found); err != nil {

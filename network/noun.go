@@ -89,9 +89,14 @@ func find[T any](ctx context.Context, q bun.IDB, n *noun, o Owner, id string) (T
 	var v T
 	err := n.visible(q.NewSelect().Model(&v).Where("id = ?", id), o).Scan(ctx)
 	if db.None(err) {
-		return v, reason(n.missing, fault.Errorf(fault.NotFound, "no %s %s", n.name, id))
+		return v, n.none(id)
 	}
 	return v, fault.Wrap("reading "+n.name+" "+id, err)
+}
+
+// none is the fault that there is no such thing.
+func (n *noun) none(id string) error {
+	return reason(n.missing, fault.Errorf(fault.NotFound, "no %s %s", n.name, id))
 }
 
 // own is find for what owner may change: things that others share with it are Denied.
@@ -103,10 +108,16 @@ func own[T any, P thing[T]](ctx context.Context, q bun.IDB, n *noun, o Owner, id
 	return v, err
 }
 
-// lock keeps others from changing a row until the transaction ends.
+// lock keeps others from changing or deleting a row until the transaction ends. It is NotFound when there is none.
 func lock(ctx context.Context, tx db.Tx, n *noun, id string) error {
-	_, err := tx.NewRaw("UPDATE ? SET id = id WHERE id = ?", bun.Ident(n.table), id).Exec(ctx)
-	return fault.Wrap("locking "+n.name+" "+id, err)
+	res, err := tx.NewRaw("UPDATE ? SET id = id WHERE id = ?", bun.Ident(n.table), id).Exec(ctx)
+	if err != nil {
+		return fault.E(fault.Internal, "locking "+n.name+" "+id, err)
+	}
+	if rows, err := res.RowsAffected(); err == nil && rows == 0 {
+		return n.none(id)
+	}
+	return nil
 }
 
 // edit changes one thing of the owner: reads it under a lock, compares its revision with rev unless that is 0, lets fn

@@ -53,6 +53,9 @@ func (s *Service) addPort(ctx context.Context, tx db.Tx, o Owner, w NewPort) (Po
 	if err := s.spend(ctx, tx, p.ProjectID, "port", 1); err != nil {
 		return p, err
 	}
+	if err := lock(ctx, tx, networkNoun, n.ID); err != nil { // it may be deleted since
+		return p, err
+	}
 	if p.PortSecurity = n.PortSecurity; w.Secure != nil {
 		p.PortSecurity = *w.Secure
 	}

@@ -56,17 +56,10 @@ func (s *Service) CreateRules(ctx context.Context, o Owner, rs []Rule) ([]Rule, 
 				return err
 			}
 			r.ProjectID = g.ProjectID
-			if r.RemoteGroup != "" {
-				if _, err := find[Group](ctx, tx, groupNoun, o, r.RemoteGroup); err != nil {
-					return err
-				}
-			}
-			if r.RemoteAddressGroup != "" {
-				if _, err := find[AddressGroup](ctx, tx, addressGroupNoun, o, r.RemoteAddressGroup); err != nil {
-					return err
-				}
-			}
 			if err := s.spend(ctx, tx, r.ProjectID, "security_group_rule", 1); err != nil {
+				return err
+			}
+			if err := r.checkRemote(ctx, tx, o); err != nil {
 				return err
 			}
 			if err := insertRule(ctx, tx, r); err != nil {
@@ -75,6 +68,23 @@ func (s *Service) CreateRules(ctx context.Context, o Owner, rs []Rule) ([]Rule, 
 		}
 		return nil
 	})
+}
+
+// checkRemote looks for the group that a rule names, and keeps it from being deleted.
+func (r *Rule) checkRemote(ctx context.Context, tx db.Tx, o Owner) error {
+	if r.RemoteGroup != "" {
+		if _, err := find[Group](ctx, tx, groupNoun, o, r.RemoteGroup); err != nil {
+			return err
+		}
+		return lock(ctx, tx, groupNoun, r.RemoteGroup)
+	}
+	if r.RemoteAddressGroup != "" {
+		if _, err := find[AddressGroup](ctx, tx, addressGroupNoun, o, r.RemoteAddressGroup); err != nil {
+			return err
+		}
+		return lock(ctx, tx, addressGroupNoun, r.RemoteAddressGroup)
+	}
+	return nil
 }
 
 // insertRule writes a rule unless its group has the same one.

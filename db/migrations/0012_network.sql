@@ -16,6 +16,8 @@ ALTER TABLE port ADD COLUMN dhcp_options TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE port ADD COLUMN host TEXT NOT NULL DEFAULT '';
 ALTER TABLE port ADD COLUMN profile TEXT NOT NULL DEFAULT '{}';
 ALTER TABLE port ADD COLUMN vnic_type TEXT NOT NULL DEFAULT 'normal';
+CREATE INDEX port_of_server ON port (network_id) WHERE device_owner = 'baremetal:server';
+CREATE INDEX fixed_ip_address ON fixed_ip (address);
 -- One row a project: what counts its things and makes its default group holds the row's lock.
 CREATE TABLE network_tenant (
     project_id TEXT PRIMARY KEY
@@ -140,6 +142,8 @@ DROP TABLE address_scope;
 DROP TABLE network_policy;
 DROP TABLE network_quota;
 DROP TABLE network_tenant;
+DROP INDEX fixed_ip_address;
+DROP INDEX port_of_server;
 DROP INDEX subnet_project;
 DROP INDEX subnet_of_pool;
 ALTER TABLE port DROP COLUMN vnic_type;
