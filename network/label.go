@@ -59,14 +59,14 @@ func (s *Service) Labels(ctx context.Context, collection string, o Owner, id str
 func (s *Service) EditLabels(ctx context.Context, collection string, o Owner, id string, fn func(Labels) (Labels, error)) (Labels, error) {
 	var labels Labels
 	err := s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
-		n, known := labelledNouns[collection]
-		if known {
-			if err := lock(ctx, tx, n, id); err != nil {
-				return err
-			}
-		}
 		n, row, err := readLabels(ctx, tx, collection, o, id)
 		if err != nil {
+			return err
+		}
+		if err := lock(ctx, tx, n, id); err != nil {
+			return err
+		}
+		if n, row, err = readLabels(ctx, tx, collection, o, id); err != nil { // as it is under the lock
 			return err
 		}
 		if o != "" && row.ProjectID != string(o) {

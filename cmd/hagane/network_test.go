@@ -48,6 +48,7 @@ func TestNetworkRefusals(t *testing.T) {
 		{tenant, "GET", "/networks/none", nil, []string{"404", "NetworkNotFound"}},
 		{other, "GET", "/networks/" + id, nil, []string{"404", "NetworkNotFound"}},
 		{other, "PUT", "/networks/" + id + "/tags/x", nil, []string{"404", "TagResourceNotFound"}},
+		{other, "PUT", "/networks/none/tags/x", nil, []string{"404", "TagResourceNotFound"}},
 		{other, "POST", "/ports", object{"port": object{"network_id": id}}, []string{"404", "NetworkNotFound"}},
 		{other, "GET", "/security-groups/" + group, nil, []string{"404", "SecurityGroupNotFound"}},
 		{other, "POST", "/security-group-rules", object{"security_group_rule": object{"security_group_id": group, "direction": "ingress"}}, []string{"404", "SecurityGroupNotFound"}},
