@@ -21,6 +21,8 @@ import (
 	"github.com/nttcom/eclcloud/v3/ecl/imagestorage/v2/images"
 	"github.com/nttcom/eclcloud/v3/ecl/network/v2/networks"
 	"github.com/nttcom/eclcloud/v3/ecl/network/v2/ports"
+	"github.com/nttcom/eclcloud/v3/ecl/network/v2/security_group_rules"
+	"github.com/nttcom/eclcloud/v3/ecl/network/v2/security_groups"
 	"github.com/nttcom/eclcloud/v3/ecl/network/v2/subnets"
 )
 
@@ -60,7 +62,7 @@ func TestEclcloud(t *testing.T) {
 		run  func()
 	}{
 		{"authenticate", s.authenticate}, {"identity", s.identity}, {"catalog of flavors and zones", s.offers}, {"key pair", s.keyPair},
-		{"network", s.makeNetwork}, {"port", s.port}, {"image", s.makeImage}, {"server", s.server}, {"clean up", s.cleanUp},
+		{"network", s.makeNetwork}, {"port", s.port}, {"security group", s.securityGroup}, {"image", s.makeImage}, {"server", s.server}, {"clean up", s.cleanUp},
 	} {
 		if !t.Run(part.name, func(t *testing.T) { s.T = t; part.run() }) {
 			return // what follows needs it
@@ -221,6 +223,40 @@ func (s *session) port() {
 		s.Error(err)
 	}
 	s.gone("the port", ports.Get(s.net, p.ID).Err)
+}
+
+func (s *session) securityGroup() {
+	g, err := security_groups.Create(s.net, security_groups.CreateOpts{Name: "web", Tags: map[string]string{"for": "tests"}}).Extract()
+	if must(s, g, err).Status != "ACTIVE" || g.Tags["for"] != "tests" || len(g.SecurityGroupRules) != 2 {
+		s.Errorf("%+v", g)
+	}
+	from, prefix := 80, "10.0.0.0/8"
+	r, err := security_group_rules.Create(s.net, security_group_rules.CreateOpts{SecurityGroupID: g.ID, Direction: "ingress", Protocol: "tcp", PortRangeMin: &from, PortRangeMax: &from, RemoteIPPrefix: &prefix}).Extract()
+	if must(s, r, err).PortRangeMax == nil || *r.PortRangeMax != 80 || r.Ethertype != "IPv4" {
+		s.Errorf("%+v", r)
+	}
+	pages, err := security_group_rules.List(s.net, security_group_rules.ListOpts{SecurityGroupID: g.ID, Direction: "ingress"}).AllPages()
+	rules, err2 := security_group_rules.ExtractSecurityGroupRules(must(s, pages, err))
+	if len(must(s, rules, err2)) != 1 || rules[0].ID != r.ID {
+		s.Errorf("rules: %+v", rules)
+	}
+	name := "renamed"
+	got, err := security_groups.Update(s.net, g.ID, security_groups.UpdateOpts{Name: &name}).Extract()
+	if must(s, got, err).Name != name || len(got.SecurityGroupRules) != 3 {
+		s.Errorf("%+v", got)
+	}
+	pages, err = security_groups.List(s.net, security_groups.ListOpts{Name: name, Status: "ACTIVE"}).AllPages()
+	groups, err2 := security_groups.ExtractSecurityGroups(must(s, pages, err))
+	if len(must(s, groups, err2)) != 1 {
+		s.Errorf("groups: %+v", groups)
+	}
+	if err := security_group_rules.Delete(s.net, r.ID).ExtractErr(); err != nil {
+		s.Error(err)
+	}
+	if err := security_groups.Delete(s.net, g.ID).ExtractErr(); err != nil {
+		s.Error(err)
+	}
+	s.gone("the security group", security_groups.Get(s.net, g.ID).Err)
 }
 
 func (s *session) makeImage() {

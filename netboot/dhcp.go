@@ -3,6 +3,7 @@ package netboot
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/netip"
 	"strings"
@@ -16,8 +17,8 @@ import (
 
 const clientPort = 68
 
-// serveDHCP answers until the connection is closed.
-func (s *Server) serveDHCP(ctx context.Context, conn net.PacketConn) error {
+// serveDHCP answers what answer has an answer to until the connection is closed.
+func serveDHCP(ctx context.Context, conn net.PacketConn, log *slog.Logger, answer func(context.Context, *dhcpv4.DHCPv4) (*dhcpv4.DHCPv4, error)) error {
 	buf := make([]byte, 64<<10)
 	for {
 		n, from, err := conn.ReadFrom(buf)
@@ -31,16 +32,16 @@ func (s *Server) serveDHCP(ctx context.Context, conn net.PacketConn) error {
 		if err != nil || req.OpCode != dhcpv4.OpcodeBootRequest {
 			continue // noise
 		}
-		resp, err := s.answer(ctx, req)
+		resp, err := answer(ctx, req)
 		if err != nil {
-			s.Log.Warn("a DHCP request was not answered", "mac", req.ClientHWAddr, "error", err)
+			log.Warn("a DHCP request was not answered", "mac", req.ClientHWAddr, "error", err)
 			continue
 		}
 		if resp == nil {
 			continue
 		}
 		if _, err := conn.WriteTo(resp.ToBytes(), destination(req, from)); err != nil && ctx.Err() == nil {
-			s.Log.Warn("a DHCP answer was not sent", "mac", req.ClientHWAddr, "error", err)
+			log.Warn("a DHCP answer was not sent", "mac", req.ClientHWAddr, "error", err)
 		}
 	}
 }
@@ -67,28 +68,40 @@ func (s *Server) answer(ctx context.Context, req *dhcpv4.DHCPv4) (*dhcpv4.DHCPv4
 		s.Log.Debug("a DHCP request of an unknown machine", "network", s.Network, "mac", mac)
 		return nil, nil
 	}
-	var kind dhcpv4.MessageType
-	switch req.MessageType() {
-	case dhcpv4.MessageTypeDiscover:
-		kind = dhcpv4.MessageTypeOffer
-	case dhcpv4.MessageTypeRequest, dhcpv4.MessageTypeNone:
-		kind = dhcpv4.MessageTypeAck
-		if id := req.ServerIdentifier(); id != nil && !id.IsUnspecified() && !id.Equal(s.Address.Addr().AsSlice()) {
-			return nil, nil // it took another server's offer
-		}
-	case dhcpv4.MessageTypeInform:
-		kind = dhcpv4.MessageTypeAck
-	default:
-		return nil, nil // decline and release: the lease stays with the MAC
+	kind := answerTo(req, s.Address.Addr())
+	if kind == dhcpv4.MessageTypeNone {
+		return nil, nil
 	}
 	addr, err := s.lease(ctx, mac)
 	if err != nil {
 		return nil, err
 	}
-	if wanted := req.RequestedIPAddress(); kind == dhcpv4.MessageTypeAck && wanted != nil && !wanted.IsUnspecified() && !wanted.Equal(addr.AsSlice()) {
+	if refuses(req, kind, addr) {
 		return s.reply(req, dhcpv4.MessageTypeNak, netip.Addr{})
 	}
 	return s.reply(req, kind, addr)
+}
+
+// answerTo is the kind of answer that a request to a server with an address gets; MessageTypeNone is none.
+func answerTo(req *dhcpv4.DHCPv4, us netip.Addr) dhcpv4.MessageType {
+	switch req.MessageType() {
+	case dhcpv4.MessageTypeDiscover:
+		return dhcpv4.MessageTypeOffer
+	case dhcpv4.MessageTypeRequest, dhcpv4.MessageTypeNone:
+		if id := req.ServerIdentifier(); id != nil && !id.IsUnspecified() && !id.Equal(us.AsSlice()) {
+			return dhcpv4.MessageTypeNone // it took another server's offer
+		}
+		return dhcpv4.MessageTypeAck
+	case dhcpv4.MessageTypeInform:
+		return dhcpv4.MessageTypeAck
+	}
+	return dhcpv4.MessageTypeNone // decline and release: the address stays with the MAC
+}
+
+// refuses reports whether a client asks for another address than the one that it has.
+func refuses(req *dhcpv4.DHCPv4, kind dhcpv4.MessageType, addr netip.Addr) bool {
+	wanted := req.RequestedIPAddress()
+	return kind == dhcpv4.MessageTypeAck && wanted != nil && !wanted.IsUnspecified() && !wanted.Equal(addr.AsSlice())
 }
 
 func (s *Server) reply(req *dhcpv4.DHCPv4, kind dhcpv4.MessageType, addr netip.Addr) (*dhcpv4.DHCPv4, error) {

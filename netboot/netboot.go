@@ -1,6 +1,7 @@
 // Package netboot is the DHCP agent: on each of the cloud's own networks it gives addresses to the
 // machines that are enrolled, tells their firmware what to boot, serves boot files by TFTP and HTTP, and takes
-// the calls of the agent in the ramdisk. It answers no machine that it does not know.
+// the calls of the agent in the ramdisk. It answers no machine that it does not know. On tenants' networks it gives
+// servers the addresses of their ports, and their metadata.
 package netboot
 
 import (
@@ -115,7 +116,7 @@ func (s *Server) answerFirmware(ctx context.Context, g *errgroup.Group, w Wire) 
 		return errors.Join(fault.Wrap("listening for TFTP", err), dhcp.Close())
 	}
 	ts := s.tftpServer()
-	g.Go(func() error { return s.serveDHCP(ctx, dhcp) })
+	g.Go(func() error { return serveDHCP(ctx, dhcp, s.Log, s.answer) })
 	g.Go(func() error { return ts.Serve(located{tftp, s.Address.Addr()}) })
 	g.Go(func() error {
 		<-ctx.Done()

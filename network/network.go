@@ -23,11 +23,16 @@ type Network struct {
 	ID, ProjectID, Name, Description string
 	Plane                            string
 	AdminUp, Shared                  bool
-	MTU                              int // bytes
-	VLAN                             int `bun:"vlan"`
+	MTU                              int  // bytes
+	VLAN                             int  `bun:"vlan"`
+	PortSecurity                     bool // what ports have that do not say
 	Tags                             map[string]string
+	Labels                           Labels
 	Revision                         int64
 	CreatedAt, UpdatedAt             time.Time
+
+	Subnets        []string `bun:"-"` // their ids
+	Scope4, Scope6 string   `bun:"-"` // address scopes of its subnets' pools
 }
 
 // Range is an inclusive range of addresses.
@@ -55,7 +60,12 @@ type Subnet struct {
 	DNS                                         []string `bun:"dns"`
 	NTP                                         []string `bun:"ntp"`
 	Routes                                      []Route
+	PoolID                                      string   `bun:"pool_id"`      // the subnet pool that the range is from
+	RAMode                                      string   `bun:"ra_mode"`      // how routers announce an IPv6 subnet
+	AddressMode                                 string   `bun:"address_mode"` // how ports get their IPv6 addresses
+	ServiceTypes                                []string // owners of devices that it is for; of all when there are none
 	Tags                                        map[string]string
+	Labels                                      Labels
 	Revision                                    int64
 	CreatedAt, UpdatedAt                        time.Time
 }
@@ -63,10 +73,17 @@ type Subnet struct {
 // Prefix returns the subnet's prefix.
 func (s Subnet) Prefix() netip.Prefix { return netip.MustParsePrefix(s.CIDR) }
 
-// Pair is an address that a port may use besides its own.
+// Pair is an address, or a range of them, that a port may use besides its own.
 type Pair struct {
 	Address string `json:"ip_address"`
 	MAC     string `json:"mac_address,omitempty"`
+}
+
+// Option is a DHCP option that a port's device is given besides what its subnets say.
+type Option struct {
+	Name    string `json:"opt_name"`
+	Value   string `json:"opt_value"`
+	Version int    `json:"ip_version"`
 }
 
 // Port is a place on a network for one device.
@@ -79,11 +96,19 @@ type Port struct {
 	DeviceID, DeviceOwner                       string
 	Pairs                                       []Pair
 	MadeBy                                      string // the server that the port was made for and goes away with; "" if a tenant made it
+	PortSecurity                                bool
+	Trusted                                     *bool    // nil: nobody said
+	DHCPOptions                                 []Option `bun:"dhcp_options"`
+	Host                                        string
+	Profile                                     map[string]any
+	VNICType                                    string `bun:"vnic_type"`
 	Tags                                        map[string]string
+	Labels                                      Labels
 	Revision                                    int64
 	CreatedAt, UpdatedAt                        time.Time
 
 	FixedIPs []FixedIP `bun:"-"`
+	Groups   []string  `bun:"-"` // ids of its security groups
 }
 
 // FixedIP is an address of a port.

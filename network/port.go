@@ -2,295 +2,278 @@ package network
 
 import (
 	"context"
+	"encoding/json"
 	"net"
 	"net/netip"
+	"slices"
+	"strings"
 
-	"github.com/google/uuid"
 	"github.com/uptrace/bun"
 
 	"github.com/hagane-cloud/hagane/db"
 	"github.com/hagane-cloud/hagane/fault"
 )
 
-// CreatePort makes a port on a network that owner may see, with the addresses asked for in p.FixedIPs
-// (subnet, address or both of each), or else one address of the first IPv4 subnet.
-func (s *Service) CreatePort(ctx context.Context, o Owner, p Port) (Port, error) {
+// CreatePorts makes ports, all or none; see AddPort.
+func (s *Service) CreatePorts(ctx context.Context, o Owner, ps []NewPort) ([]Port, error) {
+	out := make([]Port, len(ps))
 	err := s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) (err error) {
-		p, err = s.AddPort(ctx, tx, o, p)
-		return err
+		for i, p := range ps {
+			if p.DeviceOwner == serverOwner {
+				return claimed()
+			}
+			if out[i], err = s.addPort(ctx, tx, o, p); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
-	return p, err
+	return out, err
 }
 
-// AddPort is CreatePort in the caller's transaction.
+// NewPort is a port that is asked for.
+type NewPort struct {
+	Port
+	Secure *bool // nil: as the network says
+}
+
+// AddPort makes a port on a network that owner may see, in the caller's transaction, with the addresses asked for in
+// p.FixedIPs (subnet, address or both of each). Without any asked for it gets one of each IP version of the network, and
+// without any p.Groups the project's default security group.
 func (s *Service) AddPort(ctx context.Context, tx db.Tx, o Owner, p Port) (Port, error) {
-	if err := checkText(p.Name, p.Description); err != nil {
+	return s.addPort(ctx, tx, o, NewPort{Port: p})
+}
+
+func (s *Service) addPort(ctx context.Context, tx db.Tx, o Owner, w NewPort) (Port, error) {
+	p := w.Port
+	n, err := find[Network](ctx, tx, networkNoun, o, p.NetworkID)
+	if err != nil {
 		return p, err
 	}
-	var n Network
-	err := tx.NewSelect().Model(&n).Where("id = ?", p.NetworkID).Scan(ctx)
-	if db.None(err) || (err == nil && o != "" && n.ProjectID != string(o) && !n.Shared) {
-		return p, fault.Errorf(fault.NotFound, "no network %s", p.NetworkID)
+	if err := s.spend(ctx, tx, p.ProjectID, "port", 1); err != nil {
+		return p, err
 	}
-	if err != nil {
-		return p, fault.E(fault.Internal, "reading network "+p.NetworkID, err)
+	if err := lock(ctx, tx, networkNoun, n.ID); err != nil { // it may be deleted since
+		return p, err
+	}
+	if p.PortSecurity = n.PortSecurity; w.Secure != nil {
+		p.PortSecurity = *w.Secure
 	}
 	if p.MAC == "" {
 		p.MAC = randomMAC()
 	}
-	mac, err := net.ParseMAC(p.MAC)
-	if err != nil || len(mac) != 6 {
-		return p, fault.Field("mac_address", "%q is not a MAC address", p.MAC)
+	if p.VNICType == "" {
+		p.VNICType = "normal"
 	}
-	p.MAC = mac.String()
-	p.ID, p.CreatedAt, p.UpdatedAt, p.Revision = uuid.NewString(), db.Now(), db.Now(), 1
+	if err := p.check(); err != nil {
+		return p, err
+	}
+	if p.Groups == nil && p.PortSecurity && !strings.HasPrefix(p.DeviceOwner, "network:") {
+		g, err := s.defaultGroup(ctx, tx, p.ProjectID)
+		if err != nil {
+			return p, err
+		}
+		p.Groups = []string{g}
+	}
+	p.head().born()
 	if _, err := tx.NewInsert().Model(&p).Exec(ctx); err != nil {
 		if db.Duplicate(err) {
-			return p, fault.Errorf(fault.Conflict, "the MAC address %s is in use on the network", p.MAC)
+			return p, macInUse(p.MAC)
 		}
 		return p, err
 	}
-	p.FixedIPs, err = s.allocate(ctx, tx, n, p.ID, p.FixedIPs)
-	return p, err
+	if err := s.join(ctx, tx, o, &p); err != nil {
+		return p, err
+	}
+	return p, s.allocate(ctx, tx, &p, nil)
 }
 
-// allocate gives a port its addresses.
-func (s *Service) allocate(ctx context.Context, tx db.Tx, n Network, port string, want []FixedIP) ([]FixedIP, error) {
-	var subs []Subnet
-	if err := tx.NewSelect().Model(&subs).Where("network_id = ?", n.ID).OrderExpr("ip_version, created_at, id").Scan(ctx); err != nil {
-		return nil, err
-	}
-	// The rows are locked until the transaction ends, so that two never choose the same address.
-	if _, err := tx.NewRaw("UPDATE subnet SET id = id WHERE network_id = ?", n.ID).Exec(ctx); err != nil {
-		return nil, err
-	}
-	if len(want) == 0 {
-		if len(subs) == 0 || subs[0].IPVersion != 4 {
-			return []FixedIP{}, nil
-		}
-		want = []FixedIP{{SubnetID: subs[0].ID}}
-	}
-	out := []FixedIP{}
-	for _, w := range want {
-		sub, err := fit(subs, w)
-		if err != nil {
-			return nil, err
-		}
-		ip := FixedIP{SubnetID: sub.ID, Address: w.Address, PortID: port}
-		if ip.Address == "" {
-			if ip.Address, err = free(ctx, tx, sub); err != nil {
-				return nil, err
-			}
-		}
-		if _, err := tx.NewInsert().Model(&ip).Exec(ctx); err != nil {
-			if db.Duplicate(err) {
-				return nil, fault.Errorf(fault.Conflict, "the address %s is in use", ip.Address)
-			}
-			return nil, err
-		}
-		out = append(out, ip)
-	}
-	return out, nil
+// claimed refuses a client that says that its port is a server's: servers' metadata go by that.
+func claimed() error {
+	return fault.Field("device_owner", "%s is said of the ports of servers only, when they are made", serverOwner)
 }
 
-// fit returns the subnet of a wish.
-func fit(subs []Subnet, w FixedIP) (Subnet, error) {
-	for _, sub := range subs {
-		if w.SubnetID != "" && w.SubnetID != sub.ID {
-			continue
-		}
-		if w.Address == "" {
-			return sub, nil
-		}
-		if inside("fixed_ips", w.Address, sub.Prefix()) == nil {
-			if w.Address == sub.Gateway {
-				return sub, fault.Field("fixed_ips", "%s is the subnet's gateway", w.Address)
-			}
-			return sub, nil
-		}
-	}
-	return Subnet{}, fault.Field("fixed_ips", "no subnet of the network fits the subnet %q and the address %q", w.SubnetID, w.Address)
+func macInUse(mac string) error {
+	return reason("MacAddressInUse", fault.Errorf(fault.Conflict, "the MAC address %s is in use on the network", mac))
 }
 
-// free returns the lowest address of the pools that no port has.
-func free(ctx context.Context, tx db.Tx, sub Subnet) (string, error) {
-	var used []string
-	if err := tx.NewSelect().Model((*FixedIP)(nil)).Column("address").Where("subnet_id = ?", sub.ID).Scan(ctx, &used); err != nil {
-		return "", err
+// Bounds of a port's lists.
+const (
+	mostPairs   = 10
+	mostOptions = 50
+	mostProfile = 4095 // bytes, as in OpenStack
+)
+
+// vnicTypes are the kinds of virtual NIC that Networking v2.0 knows; all are physical here.
+var vnicTypes = []string{"normal", "baremetal", "direct", "direct-physical", "macvtap", "virtio-forwarder", "smart-nic", "vdpa", "accelerator-direct",
+	"accelerator-direct-physical", "remote-managed"}
+
+// check checks what a client may say of a port, and writes its addresses in one form.
+func (p *Port) check() error {
+	if err := checkText(p.Name, p.Description); err != nil {
+		return err
 	}
-	taken := map[netip.Addr]bool{}
-	for _, u := range used {
-		if a, err := netip.ParseAddr(u); err == nil {
-			taken[a] = true
+	if len(p.DeviceID) > 255 || len(p.DeviceOwner) > 255 || len(p.Host) > 255 {
+		return fault.Field("device_id", "device_id, device_owner and binding:host_id must have at most 255 bytes")
+	}
+	if !slices.Contains(vnicTypes, p.VNICType) {
+		return fault.Field("binding:vnic_type", "must be one of %s", strings.Join(vnicTypes, ", "))
+	}
+	hw, err := net.ParseMAC(p.MAC)
+	if err != nil || len(hw) != 6 || hw[0]&1 == 1 || slices.Equal(hw, make(net.HardwareAddr, 6)) {
+		return reason("InvalidInput", fault.Field("mac_address", "%q is not the MAC address of a NIC", p.MAC))
+	}
+	p.MAC = hw.String()
+	if profile, err := json.Marshal(p.Profile); err != nil || len(profile) > mostProfile {
+		return fault.Field("binding:profile", "must have at most %d bytes", mostProfile)
+	}
+	if len(p.DHCPOptions) > mostOptions {
+		return fault.Field("extra_dhcp_opts", "at most %d", mostOptions)
+	}
+	for _, o := range p.DHCPOptions {
+		if o.Name == "" || len(o.Name) > 64 || len(o.Value) > 255 || o.Version != 4 && o.Version != 6 {
+			return fault.Field("extra_dhcp_opts", "opt_name needs 1 to 64 bytes, opt_value up to 255, ip_version 4 or 6")
 		}
 	}
-	if a, err := netip.ParseAddr(sub.Gateway); err == nil {
-		taken[a] = true
+	if err := p.checkPairs(); err != nil {
+		return err
 	}
-	for _, p := range sub.Pools {
-		for a := p.Start; a.IsValid() && !p.End.Less(a); a = a.Next() {
-			if !taken[a] {
-				return a.String(), nil
+	if !p.PortSecurity && len(p.Groups) > 0 {
+		return reason("PortSecurityPortHasSecurityGroup", fault.Errorf(fault.Conflict, "the port has security groups; without port security it can have none"))
+	}
+	if !p.PortSecurity && len(p.Pairs) > 0 {
+		return reason("AddressPairAndPortSecurityRequired", fault.Errorf(fault.Conflict, "allowed address pairs need port security"))
+	}
+	return taggedOnce(p.Tags, p.Labels)
+}
+
+func (p *Port) checkPairs() error {
+	if len(p.Pairs) > mostPairs {
+		return reason("AllowedAddressPairExhausted", fault.Field("allowed_address_pairs", "at most %d", mostPairs))
+	}
+	for i := range p.Pairs {
+		pair := &p.Pairs[i]
+		if _, err := netip.ParsePrefix(pair.Address); err != nil {
+			if _, err := netip.ParseAddr(pair.Address); err != nil {
+				return reason("InvalidInput", fault.Field("allowed_address_pairs", "%q is not an address or a range of them", pair.Address))
 			}
 		}
+		if pair.MAC == "" {
+			pair.MAC = p.MAC
+		}
+		hw, err := net.ParseMAC(pair.MAC)
+		if err != nil || len(hw) != 6 {
+			return reason("InvalidInput", fault.Field("allowed_address_pairs", "%q is not a MAC address", pair.MAC))
+		}
+		pair.MAC = hw.String()
+		if slices.Contains(p.Pairs[:i], *pair) {
+			return reason("DuplicateAddressPairInRequest", fault.Field("allowed_address_pairs", "%s with %s is given twice", pair.Address, pair.MAC))
+		}
 	}
-	return "", fault.Errorf(fault.Conflict, "all addresses of the subnet %s (%s) are in use", sub.Name, sub.CIDR)
+	return nil
 }
 
 // Port returns one port of the owner.
 func (s *Service) Port(ctx context.Context, o Owner, id string) (Port, error) {
-	return s.port(ctx, s.DB.Read(), o, id)
+	return findPort(ctx, s.DB.Read(), o, id)
 }
 
-func (s *Service) port(ctx context.Context, q bun.IDB, o Owner, id string) (Port, error) {
-	var p Port
-	err := o.own(q.NewSelect().Model(&p).Where("id = ?", id)).Scan(ctx)
-	if db.None(err) {
-		return p, fault.Errorf(fault.NotFound, "no port %s", id)
-	}
+func findPort(ctx context.Context, q bun.IDB, o Owner, id string) (Port, error) {
+	p, err := find[Port](ctx, q, portNoun, o, id)
 	if err != nil {
-		return p, fault.E(fault.Internal, "reading port "+id, err)
-	}
-	ps := []Port{p}
-	if err := s.addresses(ctx, q, ps); err != nil {
 		return p, err
 	}
-	return ps[0], nil
+	ps := []Port{p}
+	err = fillPorts(ctx, q, ps)
+	return ps[0], err
 }
 
 // Ports returns the ports of the owner; those of one network or device unless they are "".
 func (s *Service) Ports(ctx context.Context, o Owner, network, device string) ([]Port, error) {
-	return s.ports(ctx, s.DB.Read(), o, network, device)
-}
-
-func (s *Service) ports(ctx context.Context, db bun.IDB, o Owner, network, device string) ([]Port, error) {
-	var ps []Port
-	q := o.own(db.NewSelect().Model(&ps).OrderExpr("created_at, id"))
+	w := Query{Where: map[string][]string{}}
 	if network != "" {
-		q = q.Where("network_id = ?", network)
+		w.Where["network_id"] = []string{network}
 	}
 	if device != "" {
-		q = q.Where("device_id = ?", device)
+		w.Where["device_id"] = []string{device}
 	}
-	if err := q.Scan(ctx); err != nil {
-		return nil, fault.E(fault.Internal, "listing ports", err)
-	}
-	return ps, s.addresses(ctx, db, ps)
+	return s.ListPorts(ctx, o, w)
 }
 
-// addresses fills in the fixed addresses of ports.
-func (s *Service) addresses(ctx context.Context, q bun.IDB, ps []Port) error {
-	if len(ps) == 0 {
-		return nil
+// ListPorts returns the ports of the owner that w asks for.
+func (s *Service) ListPorts(ctx context.Context, o Owner, w Query) ([]Port, error) {
+	ps, err := list[Port](ctx, s.DB.Read(), portNoun, o, w)
+	if err != nil {
+		return nil, err
 	}
-	at := map[string]int{}
+	return ps, fillPorts(ctx, s.DB.Read(), ps)
+}
+
+// fillPorts fills in the addresses and security groups of ports.
+func fillPorts(ctx context.Context, q bun.IDB, ps []Port) error {
+	at := map[string]*Port{}
 	ids := make([]string, len(ps))
 	for i := range ps {
-		ids[i], at[ps[i].ID] = ps[i].ID, i
-		ps[i].FixedIPs = []FixedIP{}
+		ids[i], at[ps[i].ID] = ps[i].ID, &ps[i]
+		ps[i].FixedIPs, ps[i].Groups = []FixedIP{}, []string{}
 	}
-	var ips []FixedIP
-	if err := q.NewSelect().Model(&ips).Where("port_id IN (?)", bun.In(ids)).Order("address").Scan(ctx); err != nil {
-		return fault.E(fault.Internal, "reading addresses", err)
+	if err := eachPart(ctx, q, ids, "port_id", "address", func(ip FixedIP) { at[ip.PortID].FixedIPs = append(at[ip.PortID].FixedIPs, ip) }); err != nil {
+		return err
 	}
-	for _, ip := range ips {
-		p := &ps[at[ip.PortID]]
-		p.FixedIPs = append(p.FixedIPs, ip)
-	}
-	return nil
+	return eachPart(ctx, q, ids, "port_id", "group_id", func(m membership) { at[m.PortID].Groups = append(at[m.PortID].Groups, m.GroupID) })
 }
 
-// UpdatePort writes what a tenant may change of a port; fixed, if not nil, replaces its addresses.
-func (s *Service) UpdatePort(ctx context.Context, p Port, fixed []FixedIP) (Port, error) {
-	if err := checkText(p.Name, p.Description); err != nil {
-		return p, err
-	}
-	p.Revision, p.UpdatedAt = p.Revision+1, db.Now()
-	return p, s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
-		if fixed != nil {
-			if _, err := tx.NewDelete().Model((*FixedIP)(nil)).Where("port_id = ?", p.ID).Exec(ctx); err != nil {
+// EditPort lets fn change what may be changed of a port of the owner. Its addresses are allocated anew when fn changes
+// them; a list that is nil, as when it is made, takes what comes.
+func (s *Service) EditPort(ctx context.Context, o Owner, id string, rev int64, fn func(*Port) error) (Port, error) {
+	return edit(ctx, s, portNoun, o, id, rev, func(ctx context.Context, tx db.Tx, p *Port) error {
+		full, err := findPort(ctx, tx, o, id)
+		if err != nil {
+			return err
+		}
+		*p = full
+		if err := fn(p); err != nil {
+			return err
+		}
+		if full.DeviceOwner == serverOwner && (p.DeviceID != full.DeviceID || p.DeviceOwner != full.DeviceOwner || p.MAC != full.MAC) {
+			return reason("PortBound", fault.Errorf(fault.Conflict, "the port is in use by a server; delete that first"))
+		}
+		if p.DeviceOwner == serverOwner && full.DeviceOwner != serverOwner {
+			return claimed()
+		}
+		if err := p.check(); err != nil {
+			return err
+		}
+		if p.MAC != full.MAC {
+			taken, err := tx.NewSelect().Model((*Port)(nil)).Where("network_id = ? AND mac = ? AND id <> ?", p.NetworkID, p.MAC, id).Exists(ctx)
+			if err != nil {
 				return err
 			}
-			var err error
-			if p.FixedIPs, err = s.allocate(ctx, tx, Network{ID: p.NetworkID}, p.ID, fixed); err != nil {
+			if taken {
+				return macInUse(p.MAC)
+			}
+		}
+		if !slices.Equal(p.Groups, full.Groups) {
+			if err := s.join(ctx, tx, o, p); err != nil {
 				return err
 			}
 		}
-		_, err := tx.NewUpdate().Model(&p).Column("name", "description", "admin_up", "device_id", "device_owner", "pairs", "tags", "revision", "updated_at").
-			Where("id = ?", p.ID).Exec(ctx)
-		return err
+		if p.FixedIPs != nil && slices.Equal(p.FixedIPs, full.FixedIPs) {
+			return readdress(ctx, tx, p)
+		}
+		if _, err := tx.NewDelete().Model((*FixedIP)(nil)).Where("port_id = ?", id).Exec(ctx); err != nil {
+			return err
+		}
+		return s.allocate(ctx, tx, p, full.FixedIPs)
 	})
 }
-
-// serverOwner marks ports that a bare-metal server uses.
-const serverOwner = "baremetal:server"
 
 // DeletePort forgets a port of the owner. One that a server uses is a Conflict.
-func (s *Service) DeletePort(ctx context.Context, o Owner, id string) error {
-	p, err := s.Port(ctx, o, id)
-	if err != nil {
-		return err
-	}
-	if p.DeviceOwner == serverOwner {
-		return fault.Errorf(fault.Conflict, "the port is in use by the server %s; delete that first", p.DeviceID)
-	}
-	return s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
-		_, err := tx.NewDelete().Model((*Port)(nil)).Where("id = ?", id).Exec(ctx)
-		return err
-	})
-}
-
-// Bind gives a port to a server's NIC with the given MAC, in the caller's transaction, and returns it with its network.
-func (s *Service) Bind(ctx context.Context, tx db.Tx, o Owner, id, server, mac string) (Port, Network, error) {
-	var n Network
-	p, err := s.port(ctx, tx, o, id)
-	if err != nil {
-		return p, n, err
-	}
-	if p.DeviceID != "" && p.DeviceID != server {
-		return p, n, fault.Errorf(fault.Conflict, "the port %s is in use by %s", id, p.DeviceID)
-	}
-	if err := tx.NewSelect().Model(&n).Where("id = ?", p.NetworkID).Scan(ctx); err != nil {
-		return p, n, fault.E(fault.Internal, "reading the port's network", err)
-	}
-	p.DeviceID, p.DeviceOwner, p.MAC, p.UpdatedAt = server, serverOwner, mac, db.Now()
-	_, err = tx.NewUpdate().Model(&p).Column("device_id", "device_owner", "mac", "updated_at").Where("id = ?", id).Exec(ctx)
-	if db.Duplicate(err) {
-		return p, n, fault.Errorf(fault.Conflict, "the MAC address %s is in use on the network", mac)
-	}
-	return p, n, err
-}
-
-// Unbind frees the ports of a server, in the caller's transaction: those that were made for it go away.
-func (s *Service) Unbind(ctx context.Context, tx db.Tx, server string) error {
-	if _, err := tx.NewDelete().Model((*Port)(nil)).Where("device_id = ? AND made_by = ?", server, server).Exec(ctx); err != nil {
-		return fault.E(fault.Internal, "deleting the server's ports", err)
-	}
-	if err := s.Loosen(ctx, tx, server); err != nil {
-		return err
-	}
-	_, err := tx.NewUpdate().Model((*Port)(nil)).Set("device_id = ''").Set("device_owner = ''").Where("device_id = ?", server).Exec(ctx)
-	return err
-}
-
-// Loosen takes a server's ports off the NICs that they were bound to, in the caller's transaction: the NICs' MACs
-// go with the NICs.
-func (s *Service) Loosen(ctx context.Context, tx db.Tx, server string) error {
-	var ports []Port
-	if err := tx.NewSelect().Model(&ports).Where("device_id = ?", server).Scan(ctx); err != nil {
-		return fault.E(fault.Internal, "reading the server's ports", err)
-	}
-	for _, p := range ports {
-		if _, err := tx.NewUpdate().Model((*Port)(nil)).Set("mac = ?", randomMAC()).Where("id = ?", p.ID).Exec(ctx); err != nil {
-			return fault.E(fault.Internal, "loosening the port "+p.ID, err)
+func (s *Service) DeletePort(ctx context.Context, o Owner, id string, rev int64) error {
+	return remove(ctx, s, portNoun, o, id, rev, func(_ context.Context, _ db.Tx, p Port) error {
+		if p.DeviceOwner == serverOwner {
+			return reason("PortInUse", fault.Errorf(fault.Conflict, "the port is in use by the server %s; delete that first", p.DeviceID))
 		}
-	}
-	return nil
-}
-
-// SubnetsOf returns the subnets of a network, in the caller's transaction.
-func (s *Service) SubnetsOf(ctx context.Context, tx db.Tx, network string) ([]Subnet, error) {
-	var subs []Subnet
-	err := tx.NewSelect().Model(&subs).Where("network_id = ?", network).OrderExpr("created_at, id").Scan(ctx)
-	return subs, fault.Wrap("reading subnets", err)
+		return nil
+	})
 }

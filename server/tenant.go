@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"github.com/uptrace/bun"
@@ -95,13 +94,9 @@ func (s *Service) fail(ctx context.Context, tx db.Tx, srv *Server, why string) e
 }
 
 func (s *Service) rebuild(ctx context.Context, tx db.Tx, srv *Server) error {
-	raw, err := s.box.Open(place(srv.ID), srv.Sealed)
+	p, err := s.private(srv)
 	if err != nil {
 		return err
-	}
-	var p Private
-	if err := json.Unmarshal(raw, &p); err != nil {
-		return fault.E(fault.Internal, "reading the server's request", err)
 	}
 	f, err := flavor(ctx, tx, srv.FlavorID)
 	if err != nil {

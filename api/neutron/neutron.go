@@ -3,11 +3,8 @@
 package neutron
 
 import (
-	"fmt"
+	"errors"
 	"net/http"
-	"net/url"
-	"slices"
-	"strings"
 
 	"github.com/hagane-cloud/hagane/api"
 	"github.com/hagane-cloud/hagane/fault"
@@ -22,39 +19,109 @@ type neutron struct{ *network.Service }
 // Dialect makes the dialect.
 func Dialect(s *network.Service) api.Dialect {
 	n := &neutron{s}
-	return api.Dialect{Prefix: Prefix, Error: Error, Routes: []api.Route{
+	nets, subs, ports := n.networkKind(), n.subnetKind(), n.portKind()
+	pools, scopes, policies := n.poolKind(), n.scopeKind(), n.policyKind()
+	return api.Dialect{Prefix: Prefix, Error: Error, Routes: append(n.security(), []api.Route{
 		{"GET", "", api.Anyone, n.versions},
 		{"GET", "/v2.0", api.Anyone, n.version},
 		{"GET", "/v2.0/extensions", api.Authenticated, n.extensions},
 		{"GET", "/v2.0/extensions/{alias}", api.Authenticated, n.extension},
-		{"GET", "/v2.0/quotas/{project}", api.Readers, n.quotas},
 
-		{"GET", "/v2.0/networks", api.Readers, n.networks},
-		{"POST", "/v2.0/networks", api.Members, n.createNetwork},
-		{"GET", "/v2.0/networks/{id}", api.Readers, n.network},
-		{"PUT", "/v2.0/networks/{id}", api.Members, n.updateNetwork},
-		{"DELETE", "/v2.0/networks/{id}", api.Members, n.deleteNetwork},
+		{"GET", "/v2.0/networks", api.Readers, nets.all},
+		{"POST", "/v2.0/networks", api.Members, nets.make},
+		{"GET", "/v2.0/networks/{id}", api.Readers, nets.show},
+		{"PUT", "/v2.0/networks/{id}", api.Members, nets.change},
+		{"DELETE", "/v2.0/networks/{id}", api.Members, nets.forget},
+		{"GET", "/v2.0/network-ip-availabilities", api.Operators, n.availabilities},
+		{"GET", "/v2.0/network-ip-availabilities/{id}", api.Operators, n.availability},
 
-		{"GET", "/v2.0/subnets", api.Readers, n.subnets},
-		{"POST", "/v2.0/subnets", api.Members, n.createSubnet},
-		{"GET", "/v2.0/subnets/{id}", api.Readers, n.subnet},
-		{"PUT", "/v2.0/subnets/{id}", api.Members, n.updateSubnet},
-		{"DELETE", "/v2.0/subnets/{id}", api.Members, n.deleteSubnet},
+		{"GET", "/v2.0/subnets", api.Readers, subs.all},
+		{"POST", "/v2.0/subnets", api.Members, subs.make},
+		{"GET", "/v2.0/subnets/{id}", api.Readers, subs.show},
+		{"PUT", "/v2.0/subnets/{id}", api.Members, subs.change},
+		{"DELETE", "/v2.0/subnets/{id}", api.Members, subs.forget},
 
-		{"GET", "/v2.0/ports", api.Readers, n.ports},
-		{"POST", "/v2.0/ports", api.Members, n.createPort},
-		{"GET", "/v2.0/ports/{id}", api.Readers, n.port},
-		{"PUT", "/v2.0/ports/{id}", api.Members, n.updatePort},
-		{"DELETE", "/v2.0/ports/{id}", api.Members, n.deletePort},
-	}}
+		{"GET", "/v2.0/ports", api.Readers, ports.all},
+		{"POST", "/v2.0/ports", api.Members, ports.make},
+		{"GET", "/v2.0/ports/{id}", api.Readers, ports.show},
+		{"PUT", "/v2.0/ports/{id}", api.Members, ports.change},
+		{"DELETE", "/v2.0/ports/{id}", api.Members, ports.forget},
+
+		{"GET", "/v2.0/subnetpools", api.Readers, pools.all},
+		{"POST", "/v2.0/subnetpools", api.Members, pools.make},
+		{"GET", "/v2.0/subnetpools/{id}", api.Readers, pools.show},
+		{"PUT", "/v2.0/subnetpools/{id}", api.Members, pools.change},
+		{"DELETE", "/v2.0/subnetpools/{id}", api.Members, pools.forget},
+		{"PUT", "/v2.0/subnetpools/{id}/add_prefixes", api.Members, n.addPrefixes},
+		{"PUT", "/v2.0/subnetpools/{id}/remove_prefixes", api.Members, n.removePrefixes},
+
+		{"GET", "/v2.0/address-scopes", api.Readers, scopes.all},
+		{"POST", "/v2.0/address-scopes", api.Members, scopes.make},
+		{"GET", "/v2.0/address-scopes/{id}", api.Readers, scopes.show},
+		{"PUT", "/v2.0/address-scopes/{id}", api.Members, scopes.change},
+		{"DELETE", "/v2.0/address-scopes/{id}", api.Members, scopes.forget},
+
+		{"GET", "/v2.0/rbac-policies", api.Readers, policies.all},
+		{"POST", "/v2.0/rbac-policies", api.Members, policies.make},
+		{"GET", "/v2.0/rbac-policies/{id}", api.Readers, policies.show},
+		{"PUT", "/v2.0/rbac-policies/{id}", api.Members, policies.change},
+		{"DELETE", "/v2.0/rbac-policies/{id}", api.Members, policies.forget},
+
+		{"GET", "/v2.0/quotas", api.Operators, n.quotasSet},
+		{"GET", "/v2.0/quotas/{project}", api.Readers, n.quota},
+		{"GET", "/v2.0/quotas/{project}/default", api.Readers, n.quotaDefault},
+		{"GET", "/v2.0/quotas/{project}/details", api.Readers, n.quotaDetails},
+		{"GET", "/v2.0/quotas/{project}/details.json", api.Readers, n.quotaDetails},
+		{"PUT", "/v2.0/quotas/{project}", api.Operators, n.setQuota},
+		{"DELETE", "/v2.0/quotas/{project}", api.Operators, n.resetQuota},
+
+		{"GET", "/v2.0/{collection}/{id}/tags", api.Readers, n.tags},
+		{"PUT", "/v2.0/{collection}/{id}/tags", api.Members, n.replaceTags},
+		{"DELETE", "/v2.0/{collection}/{id}/tags", api.Members, n.clearTags},
+		{"GET", "/v2.0/{collection}/{id}/tags/{tag}", api.Readers, n.hasTag},
+		{"PUT", "/v2.0/{collection}/{id}/tags/{tag}", api.Members, n.addTag},
+		{"DELETE", "/v2.0/{collection}/{id}/tags/{tag}", api.Members, n.removeTag},
+	}...)}
 }
 
-// Error answers in Neutron's form.
+// security are the routes of security groups and what their rules name.
+func (n *neutron) security() []api.Route {
+	groups, rules, addresses := n.groupKind(), n.ruleKind(), n.addressGroupKind()
+	return []api.Route{
+		{"GET", "/v2.0/security-groups", api.Readers, n.groups(groups.all)},
+		{"POST", "/v2.0/security-groups", api.Members, groups.make},
+		{"GET", "/v2.0/security-groups/{id}", api.Readers, groups.show},
+		{"PUT", "/v2.0/security-groups/{id}", api.Members, groups.change},
+		{"DELETE", "/v2.0/security-groups/{id}", api.Members, groups.forget},
+		{"GET", "/v2.0/security-group-rules", api.Readers, n.groups(rules.all)},
+		{"POST", "/v2.0/security-group-rules", api.Members, rules.make},
+		{"GET", "/v2.0/security-group-rules/{id}", api.Readers, rules.show},
+		{"DELETE", "/v2.0/security-group-rules/{id}", api.Members, rules.forget},
+
+		{"GET", "/v2.0/address-groups", api.Readers, addresses.all},
+		{"POST", "/v2.0/address-groups", api.Members, addresses.make},
+		{"GET", "/v2.0/address-groups/{id}", api.Readers, addresses.show},
+		{"PUT", "/v2.0/address-groups/{id}", api.Members, addresses.change},
+		{"DELETE", "/v2.0/address-groups/{id}", api.Members, addresses.forget},
+		{"PUT", "/v2.0/address-groups/{id}/add_addresses", api.Members, n.addAddresses},
+		{"PUT", "/v2.0/address-groups/{id}/remove_addresses", api.Members, n.removeAddresses},
+	}
+}
+
+// Error answers in Neutron's form. The type is the fault's own where it has one: clients tell faults of one status
+// apart by it.
 func Error(w http.ResponseWriter, status int, err error) {
-	kinds := map[int]string{400: "BadRequest", 401: "Unauthorized", 403: "PolicyNotAuthorized", 404: "NotFound", 405: "MethodNotAllowed", 409: "Conflict", 413: "RequestTooLarge", 503: "ServiceUnavailable"}
+	kinds := map[int]string{400: "HTTPBadRequest", 401: "HTTPUnauthorized", 403: "PolicyNotAuthorized", 404: "HTTPNotFound", 405: "HTTPMethodNotAllowed", 409: "HTTPConflict", 413: "HTTPRequestEntityTooLarge", 503: "HTTPServiceUnavailable"}
 	kind := kinds[status]
 	if kind == "" {
 		kind = "HTTPInternalServerError"
+	}
+	var p *network.Problem
+	if errors.As(err, &p) {
+		kind = p.Type
+	}
+	if kind == "RevisionNumberConstraintFailed" {
+		status = http.StatusPreconditionFailed
 	}
 	_ = api.JSON(w, status, api.Object{"NeutronError": api.Object{"type": kind, "message": fault.Message(err), "detail": ""}})
 }
@@ -92,114 +159,9 @@ func (n *neutron) versions(w http.ResponseWriter, r *api.Request) error {
 func (n *neutron) version(w http.ResponseWriter, r *api.Request) error {
 	base := api.BaseURL(r.Request) + Prefix + "/v2.0/"
 	var res []api.Object
-	for _, name := range []string{"network", "subnet", "port"} {
-		res = append(res, api.Object{"name": name, "collection": name + "s", "links": []api.Object{{"rel": "self", "href": base + name + "s"}}})
+	for _, c := range [][2]string{{"network", "networks"}, {"subnet", "subnets"}, {"port", "ports"}, {"subnetpool", "subnetpools"}, {"address_scope", "address-scopes"},
+		{"security_group", "security-groups"}, {"security_group_rule", "security-group-rules"}, {"address_group", "address-groups"}, {"rbac_policy", "rbac-policies"}} {
+		res = append(res, api.Object{"name": c[0], "collection": c[1], "links": []api.Object{{"rel": "self", "href": base + c[1]}}})
 	}
 	return api.JSON(w, http.StatusOK, api.Object{"resources": res})
-}
-
-// extensionsServed are the extensions whose behaviour is really there.
-var extensionsServed = []struct{ alias, name string }{
-	{"external-net", "Neutron external network"},
-	{"net-mtu", "Network MTU"},
-	{"project-id", "project_id field enabled"},
-	{"allowed-address-pairs", "Allowed Address Pairs"},
-	{"standard-attr-timestamp", "Resource timestamps"},
-	{"standard-attr-revisions", "Resource revision numbers"},
-	{"standard-attr-description", "standard-attr-description"},
-}
-
-func extensionDoc(alias, name string) api.Object {
-	return api.Object{"alias": alias, "name": name, "description": name, "updated": "2016-01-01T00:00:00-00:00", "links": []string{}}
-}
-
-func (n *neutron) extensions(w http.ResponseWriter, _ *api.Request) error {
-	out := []api.Object{}
-	for _, e := range extensionsServed {
-		out = append(out, extensionDoc(e.alias, e.name))
-	}
-	return api.JSON(w, http.StatusOK, api.Object{"extensions": out})
-}
-
-func (n *neutron) extension(w http.ResponseWriter, r *api.Request) error {
-	for _, e := range extensionsServed {
-		if e.alias == r.PathValue("alias") {
-			return api.JSON(w, http.StatusOK, api.Object{"extension": extensionDoc(e.alias, e.name)})
-		}
-	}
-	return fault.Errorf(fault.NotFound, "no extension %q", r.PathValue("alias"))
-}
-
-func (n *neutron) quotas(w http.ResponseWriter, r *api.Request) error {
-	if r.PathValue("project") != r.Caller.ProjectID() && !r.Caller.Operator() {
-		return fault.Errorf(fault.Denied, "only an operator sees the quotas of another project")
-	}
-	return api.JSON(w, http.StatusOK, api.Object{"quota": api.Object{"network": -1, "subnet": -1, "port": -1}})
-}
-
-// notFilters are query parameters that shape the answer.
-var notFilters = []string{"fields", "limit", "marker", "sort_key", "sort_dir", "page_reverse"}
-
-// list answers with the documents that the query selects, in Neutron's form.
-func list(w http.ResponseWriter, r *api.Request, name string, docs []api.Object) error {
-	q := r.URL.Query()
-	out := []api.Object{}
-	for _, d := range docs {
-		if matches(d, q) {
-			out = append(out, pick(d, q["fields"]))
-		}
-	}
-	return api.JSON(w, http.StatusOK, api.Object{name: out})
-}
-
-// matches reports whether a document has, for every filter, one of its values.
-func matches(d api.Object, q url.Values) bool {
-	for key, want := range q {
-		if slices.Contains(notFilters, key) {
-			continue
-		}
-		if key == "fixed_ips" {
-			if !hasAddress(d, want) {
-				return false
-			}
-			continue
-		}
-		have, known := d[key]
-		if known && !slices.ContainsFunc(want, func(v string) bool { return strings.EqualFold(v, fmt.Sprint(have)) }) {
-			return false
-		}
-	}
-	return true
-}
-
-// hasAddress serves the filter fixed_ips=ip_address=A and fixed_ips=subnet_id=S.
-func hasAddress(d api.Object, want []string) bool {
-	ips, _ := d["fixed_ips"].([]network.FixedIP)
-	return !slices.ContainsFunc(want, func(v string) bool {
-		key, value, _ := strings.Cut(v, "=")
-		return !slices.ContainsFunc(ips, func(ip network.FixedIP) bool {
-			return key == "ip_address" && ip.Address == value || key == "subnet_id" && ip.SubnetID == value
-		})
-	})
-}
-
-func pick(d api.Object, fields []string) api.Object {
-	if len(fields) == 0 {
-		return d
-	}
-	out := api.Object{}
-	for _, f := range fields {
-		if v, ok := d[f]; ok {
-			out[f] = v
-		}
-	}
-	return out
-}
-
-// tags are null when there are none: an object would break OpenStack's clients, a list ECL's.
-func tags(t map[string]string) any {
-	if len(t) == 0 {
-		return nil
-	}
-	return t
 }

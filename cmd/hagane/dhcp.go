@@ -17,6 +17,7 @@ import (
 	"github.com/hagane-cloud/hagane/network"
 	"github.com/hagane-cloud/hagane/network/fabric"
 	"github.com/hagane-cloud/hagane/node"
+	"github.com/hagane-cloud/hagane/server"
 )
 
 // ownNetworks are the cloud's own networks: VLANs above the tenants' range, and addresses from the
@@ -60,15 +61,28 @@ func agentAddress(d *db.DB) func(ctx context.Context, network, mac string) (neti
 	}
 }
 
-// dhcpAgent serves every own network on every switch that it can plug itself into.
+// dhcpAgent serves every own network, and tenants' networks with servers, on every switch that it can plug itself into.
 type dhcpAgent struct {
 	db       *db.DB
 	nodes    *node.Service
 	images   *image.Service
 	networks *network.Service
+	servers  *server.Service
 	files    netboot.Files
 	silent   bool
 	log      *slog.Logger
+}
+
+// place is a network on a switch, and our address there.
+type place struct {
+	sw, network string
+	vlan        int
+	address     netip.Prefix
+}
+
+// served is what answers on a network.
+type served interface {
+	Serve(ctx context.Context, w netboot.Wire) error
 }
 
 // lookForSwitches is how soon a new switch is served.
@@ -78,22 +92,29 @@ const lookForSwitches = time.Second
 func (a *dhcpAgent) run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	served := map[string]bool{}
+	known := map[string]bool{}
+	tenants := &tenantNetworks{dhcpAgent: a, serving: map[place]context.CancelFunc{}}
+	defer tenants.wait.Wait()
 	t := time.NewTicker(lookForSwitches)
 	defer t.Stop()
 	for {
 		switches, err := a.networks.Switches(ctx)
+		if err == nil {
+			err = tenants.follow(ctx, switches)
+		}
 		if err != nil && ctx.Err() == nil {
-			a.log.Warn("looking for switches", "error", err)
+			a.log.Warn("looking for networks to serve", "error", err)
 		}
 		for _, sw := range switches {
-			if served[sw.Name] {
+			if known[sw.Name] {
 				continue
 			}
-			served[sw.Name] = true
+			known[sw.Name] = true
 			for _, n := range ownNetworks {
 				s := netboot.New(netboot.Options{Network: n.name, Address: n.address, DB: a.db, Nodes: a.nodes, Images: a.images, Files: a.files, Silent: a.silent, Log: a.log})
-				wg.Go(func() { a.keepServing(ctx, s, sw.Name, n.vlan) })
+				wg.Go(func() {
+					a.keepServing(ctx, place{sw.Name, n.name, n.vlan, n.address}, s)
+				})
 			}
 		}
 		select {
@@ -105,19 +126,19 @@ func (a *dhcpAgent) run(ctx context.Context) error {
 }
 
 // keepServing serves one network on one switch, again and again when the cable is cut.
-func (a *dhcpAgent) keepServing(ctx context.Context, s *netboot.Server, sw string, vlan int) {
+func (a *dhcpAgent) keepServing(ctx context.Context, p place, s served) {
 	const soonest, latest = 500 * time.Millisecond, 10 * time.Second
 	wait := soonest
 	for ctx.Err() == nil {
 		begun := time.Now()
-		err := a.serve(ctx, s, sw, vlan)
+		err := a.serve(ctx, p, s)
 		if ctx.Err() != nil {
 			return
 		}
 		if time.Since(begun) > latest {
 			wait = soonest
 		}
-		a.log.Debug("a network is not served for now", "switch", sw, "network", s.Network, "error", err)
+		a.log.Debug("a network is not served for now", "switch", p.sw, "network", p.network, "error", err)
 		select {
 		case <-ctx.Done():
 		case <-time.After(wait):
@@ -126,8 +147,8 @@ func (a *dhcpAgent) keepServing(ctx context.Context, s *netboot.Server, sw strin
 	}
 }
 
-func (a *dhcpAgent) serve(ctx context.Context, s *netboot.Server, sw string, vlan int) error {
-	d, err := a.networks.Driver(ctx, sw)
+func (a *dhcpAgent) serve(ctx context.Context, p place, s served) error {
+	d, err := a.networks.Driver(ctx, p.sw)
 	if err != nil {
 		return err
 	}
@@ -136,11 +157,11 @@ func (a *dhcpAgent) serve(ctx context.Context, s *netboot.Server, sw string, vla
 		<-ctx.Done() // a real switch: its own networks reach us by the operating system
 		return nil
 	}
-	cable, err := up.Uplink(ctx, vlan)
+	cable, err := up.Uplink(ctx, p.vlan)
 	if err != nil {
 		return err
 	}
-	host, err := netstack.New(cable, netstack.Config{MAC: ownMAC(sw, s.Network), Addr: s.Address})
+	host, err := netstack.New(cable, netstack.Config{MAC: ownMAC(p.sw, p.network), Addr: p.address})
 	if err != nil {
 		return err
 	}
@@ -154,7 +175,7 @@ func (a *dhcpAgent) serve(ctx context.Context, s *netboot.Server, sw string, vla
 		case <-ctx.Done():
 		}
 	}()
-	a.log.Info("serving machines", "switch", sw, "network", s.Network, "vlan", vlan, "address", s.Address)
+	a.log.Info("serving machines", "switch", p.sw, "network", p.network, "vlan", p.vlan, "address", p.address)
 	return s.Serve(ctx, host)
 }
 

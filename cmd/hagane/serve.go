@@ -246,7 +246,7 @@ func (c *cloud) run(ctx context.Context) error {
 	if c.o.has("dhcp") {
 		files := netboot.Files{Kernel: filepath.Join(c.o.ramdisk, "vmlinuz"), Initramfs: filepath.Join(c.o.ramdisk, "initramfs"),
 			BIOS: filepath.Join(c.o.ipxe, "undionly.kpxe"), UEFI: filepath.Join(c.o.ipxe, "snponly.efi")}
-		a := &dhcpAgent{db: c.db, nodes: c.nodes, images: c.images, networks: c.networks, files: files, silent: c.o.noDHCP, log: c.log}
+		a := &dhcpAgent{db: c.db, nodes: c.nodes, images: c.images, networks: c.networks, servers: c.servers, files: files, silent: c.o.noDHCP, log: c.log}
 		g.Go(func() error { return a.run(gctx) })
 	}
 	err := g.Wait()

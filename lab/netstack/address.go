@@ -60,6 +60,17 @@ func (h *Host) SetNeighbour(addr netip.Addr, mac net.HardwareAddr) error {
 	return nil
 }
 
+// Attach makes the addresses of a prefix the host's neighbours on the segment, besides those of its own network. Setting
+// an address takes it back.
+func (h *Host) Attach(p netip.Prefix) error {
+	if !p.Addr().Is4() {
+		return fault.Field("prefix", "%s is no IPv4 prefix", p)
+	}
+	to := tcpip.AddressWithPrefix{Address: tcpip.AddrFrom4(p.Addr().As4()), PrefixLen: p.Bits()}.Subnet()
+	h.stack.AddRoute(tcpip.Route{Destination: to, NIC: nicID})
+	return nil
+}
+
 // local is an address as the stack knows it. A host without an address has 0.0.0.0, from which
 // it may broadcast.
 func local(addr netip.Prefix) tcpip.Address {

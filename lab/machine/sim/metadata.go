@@ -1,7 +1,10 @@
 package sim
 
 import (
+	"context"
+	"net/http"
 	"net/netip"
+	"strings"
 
 	"github.com/hagane-cloud/hagane/agent/configdrive"
 	"github.com/hagane-cloud/hagane/osimage/instance"
@@ -44,4 +47,26 @@ func readSettings(drive configdrive.Drive) (settings, error) {
 		}
 	}
 	return s, nil
+}
+
+// metadataAddress is where clouds answer a server's questions about itself.
+var metadataAddress = netip.MustParsePrefix("169.254.169.254/32")
+
+const maxMetadata = 1 << 20
+
+// metadata asks the cloud for a path, over the first NIC that is up.
+func (o *system) metadata(ctx context.Context, path string) (text string, status uint32) {
+	for _, n := range o.nics {
+		if n.host == nil {
+			continue
+		}
+		client := &http.Client{Transport: &http.Transport{DialContext: n.host.DialContext}}
+		defer client.CloseIdleConnections()
+		body, err := fetch(ctx, client, "http://"+metadataAddress.Addr().String()+"/"+strings.TrimPrefix(path, "/"), maxMetadata)
+		if err != nil {
+			return err.Error() + "\n", 22
+		}
+		return string(body), 0
+	}
+	return "no NIC is up\n", 7
 }

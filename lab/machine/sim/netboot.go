@@ -34,6 +34,9 @@ func (g *guest) netboot(ctx context.Context, n *nic) (o outcome, booted bool) {
 		return outcome{}, false
 	}
 	g.printf("DHCP gave %s, boot file %s", l.addr, l.file)
+	if l.file == "" {
+		return outcome{}, false
+	}
 	client := &http.Client{Transport: &http.Transport{DialContext: host.DialContext}}
 	defer client.CloseIdleConnections()
 	kernel, err := g.runScripts(ctx, client, n, l)

@@ -79,6 +79,9 @@ func (o *system) listen(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
+			if err := host.Attach(metadataAddress); err != nil {
+				return err
+			}
 			listener, err := host.Listen(22)
 			if err != nil {
 				return err
@@ -190,7 +193,7 @@ func (o *system) serve(ctx context.Context, conn net.Conn, config *ssh.ServerCon
 	}
 }
 
-func (o *system) session(_ context.Context, channel ssh.Channel, asked <-chan *ssh.Request) {
+func (o *system) session(ctx context.Context, channel ssh.Channel, asked <-chan *ssh.Request) {
 	defer func() { _ = channel.Close() }()
 	for req := range asked {
 		var exec struct{ Command string }
@@ -201,7 +204,7 @@ func (o *system) session(_ context.Context, channel ssh.Channel, asked <-chan *s
 		_ = req.Reply(true, nil)
 		status := uint32(0)
 		for _, command := range strings.FieldsFunc(strings.ReplaceAll(exec.Command, "&&", ";"), func(r rune) bool { return r == ';' || r == '\n' }) {
-			text, code := o.command(strings.TrimSpace(command))
+			text, code := o.command(ctx, strings.TrimSpace(command))
 			_, _ = channel.Write([]byte(text))
 			if status = code; code != 0 {
 				break
@@ -213,7 +216,10 @@ func (o *system) session(_ context.Context, channel ssh.Channel, asked <-chan *s
 }
 
 // command plays a command and returns what it prints.
-func (o *system) command(line string) (text string, status uint32) {
+func (o *system) command(ctx context.Context, line string) (text string, status uint32) {
+	if path, ok := strings.CutPrefix(line, "metadata "); ok {
+		return o.metadata(ctx, path)
+	}
 	switch line {
 	case "", "true", "sync":
 		return "", 0
@@ -230,7 +236,7 @@ func (o *system) command(line string) (text string, status uint32) {
 		o.end(outcome{why: "reset by its operating system or firmware", again: true})
 		return "", 0
 	}
-	return fmt.Sprintf("%s: this simulated machine knows hostname, uptime, cat /run/hagane/user-data, reboot and poweroff\n", line), 127
+	return fmt.Sprintf("%s: this simulated machine knows hostname, uptime, cat /run/hagane/user-data, metadata PATH, reboot and poweroff\n", line), 127
 }
 
 func (o *system) end(how outcome) {

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"crypto/ed25519"
+	"encoding/base64"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	labclient "github.com/hagane-cloud/hagane/lab/client"
+)
+
+// TestTenantNetworkIsServed has a server boot from its tenant's network, where the firmware gets the port's address by DHCP,
+// and read its metadata there.
+func TestTenantNetworkIsServed(t *testing.T) {
+	c := startCloud(t, "")
+	name := c.runLab(1).Nodes[0].Name
+	c.ready(c.node(name).UUID, "manage", "inspect", "provide")
+	tenant := c.tenant("tenant")
+	g := c.ground(tenant)
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := ssh.NewSignerFromKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(signer.PublicKey())))
+	must[any](c, tenant, "POST", "baremetal-server", "/os-keypairs", object{"keypair": object{"name": "mine", "public_key": public}})
+	body := g.body("web")
+	body["server"].(object)["key_name"], body["server"].(object)["user_data"] = "mine", base64.StdEncoding.EncodeToString([]byte("#!/bin/sh\n"))
+	body["server"].(object)["networks"] = []object{{"uuid": g.network, "fixed_ip": "10.20.0.77"}}
+	s := must[serverDoc](c, tenant, "POST", "baremetal-server", "/servers", body)
+	c.serverUntil(tenant, s.Server.ID, "ACTIVE")
+	vlan := must[struct {
+		Network struct {
+			VLAN int `json:"provider:segmentation_id"`
+		}
+	}](c, c.admin, "GET", "network", "/v2.0/networks/"+g.network, nil).Network.VLAN
+	rack := labclient.New(c.data)
+	road, err := rack.Forward(t.Context(), labclient.Forward{VLAN: vlan, Address: "10.20.0.77", Port: 22, Source: "10.20.0.250/24"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func(command string) (string, error) {
+		sc, err := ssh.Dial("tcp", road.Listen, &ssh.ClientConfig{User: "hagane", Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)}, HostKeyCallback: ssh.InsecureIgnoreHostKey(), Timeout: 5 * time.Second})
+		if err != nil {
+			return "", err
+		}
+		defer func() { _ = sc.Close() }()
+		session, err := sc.NewSession()
+		if err != nil {
+			return "", err
+		}
+		out, err := session.CombinedOutput(command)
+		return string(out), err
+	}
+	var got string
+	c.until(30*time.Second, "the metadata to be read", func() bool {
+		got, err = run("metadata openstack/latest/meta_data.json")
+		return err == nil
+	})
+	if !strings.Contains(got, s.Server.ID) || !strings.Contains(got, public) || !strings.Contains(got, `"admin_pass":""`) {
+		t.Errorf("meta_data.json: %s", got)
+	}
+	for path, want := range map[string]string{"latest/meta-data/local-ipv4": "10.20.0.77", "latest/meta-data/public-keys/0/openssh-key": public, "latest/user-data": "#!/bin/sh\n",
+		"openstack/latest/user_data": "#!/bin/sh\n", "latest/meta-data/hostname": "web"} {
+		if got, err := run("metadata " + path); err != nil || got != want {
+			t.Errorf("%s: %q, %v; want %q", path, got, err, want)
+		}
+	}
+	if got, err := run("metadata openstack/latest/network_data.json"); err != nil || !strings.Contains(got, "10.20.0.77") {
+		t.Errorf("network_data.json: %s, %v", got, err)
+	}
+	if err := tenant.Do(t.Context(), "POST", "baremetal-server", "/servers/"+s.Server.ID+"/action", object{"boot_mode": object{"type": "HARD", "boot_mode": "PXE"}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	c.until(30*time.Second, "the firmware to get the port's address by DHCP", func() bool {
+		text, err := rack.Console(t.Context(), name, 0)
+		return err == nil && strings.Contains(string(text), "DHCP gave 10.20.0.77/24")
+	})
+	c.until(30*time.Second, "the server to come back from its disk", func() bool {
+		got, err = run("hostname")
+		return err == nil && got == "web\n"
+	})
+}
