@@ -127,7 +127,7 @@ func (r *reader) errorForm(p *packages.Package) schema {
 		return form
 	}
 	v := visit{reader: r, op: newOperation()}
-	v.body(fn.decl.Body, scope{info: fn.info, code: fn.decl.Body})
+	v.body(fn.decl.Body, scope{reader: r, info: fn.info, code: fn.decl.Body})
 	for _, s := range v.op.answers {
 		form = s
 	}

@@ -37,7 +37,7 @@ func (r *reader) routes(p *packages.Package) []route {
 			if !ok || !named(p.TypesInfo.TypeOf(lit), "api", "Route") || len(lit.Elts) != 4 {
 				return true
 			}
-			rt := route{do: lit.Elts[3], scope: scope{info: p.TypesInfo, code: f}}
+			rt := route{do: lit.Elts[3], scope: scope{reader: r, info: p.TypesInfo, code: f}}
 			rt.verb = unquoted(p.TypesInfo.Types[lit.Elts[0]].Value)
 			rt.path = unquoted(p.TypesInfo.Types[lit.Elts[1]].Value)
 			if sel, ok := lit.Elts[2].(*ast.SelectorExpr); ok {
@@ -136,8 +136,9 @@ func describe(status int) string {
 // visit follows a handler through the functions that it calls.
 type visit struct {
 	*reader
-	op    *operation
-	depth int
+	op      *operation
+	depth   int
+	wrapper string // the member of the request that holds the thing, of requests that are taken apart by hand
 }
 
 // deepest bounds how far calls are followed.
@@ -161,12 +162,16 @@ func (v *visit) handler(e ast.Expr, s scope) {
 			v.body(fn.decl.Body, inner)
 		}
 	case *ast.FuncLit:
-		v.body(e.Body, scope{info: s.info, code: e.Body, bound: s.bound})
+		v.body(e.Body, scope{reader: v.reader, info: s.info, code: e.Body, bound: s.bound})
 	case *ast.Ident, *ast.SelectorExpr:
 		if fn, ok := v.function(e, s); ok {
 			v.op.handler = fn.decl.Name.Name
 			v.about(fn)
-			v.body(fn.decl.Body, scope{info: fn.info, code: fn.decl.Body})
+			inner := scope{reader: v.reader, info: fn.info, code: fn.decl.Body}
+			if sel, ok := e.(*ast.SelectorExpr); ok {
+				inner = v.receiver(fn, sel, s, inner)
+			}
+			v.body(fn.decl.Body, inner)
 		}
 	}
 }
@@ -204,6 +209,9 @@ func (v *visit) body(code ast.Node, s scope) {
 			if isQuery(s.info.TypeOf(n.X)) {
 				v.asks(n.Index, s)
 			}
+			if t := s.info.TypeOf(n.X); t != nil && t.String() == "map[string]encoding/json.RawMessage" && v.depth == 1 {
+				v.wrapper = cmp.Or(v.wrapper, s.text(n.Index))
+			}
 		}
 		return true
 	})
@@ -240,6 +248,9 @@ func (v *visit) call(c *ast.CallExpr, s scope) {
 		v.answer(c.Args[0], nil, s)
 		return
 	}
+	if v.decodes(c, s) {
+		return
+	}
 	writes := slices.ContainsFunc(c.Args, func(a ast.Expr) bool {
 		t := s.info.TypeOf(a)
 		return t != nil && (t.String() == "net/http.ResponseWriter" || t.String() == "net/url.Values" || named(deref(t), "api", "Request"))
@@ -250,6 +261,24 @@ func (v *visit) call(c *ast.CallExpr, s scope) {
 	if fn, inner, ok := v.callee(c, s); ok {
 		v.body(fn.decl.Body, inner)
 	}
+}
+
+// decodes notes what a method named decode fills, of requests that are taken apart by hand: a member's value.
+func (v *visit) decodes(c *ast.CallExpr, s scope) bool {
+	sel, ok := c.Fun.(*ast.SelectorExpr)
+	if !ok || sel.Sel.Name != "decode" || v.wrapper == "" {
+		return false
+	}
+	u, ok := c.Args[len(c.Args)-1].(*ast.UnaryExpr)
+	if !ok {
+		return false
+	}
+	t := s.typeOf(u.X)
+	if t.String() == s.info.TypeOf(u.X).String() && u.Op != token.AND {
+		return false
+	}
+	v.op.request = schema{"type": "object", "properties": schema{v.wrapper: typeSchema(t, true, nil)}, "required": []string{v.wrapper}}
+	return true
 }
 
 // answer notes a status with the form of its body.

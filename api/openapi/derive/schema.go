@@ -27,8 +27,18 @@ func (r *reader) schema(e ast.Expr, s scope) schema {
 		return r.result(e, 0, s)
 	case *ast.Ident:
 		return r.variable(e, s)
+	case *ast.SelectorExpr:
+		if b, ok := s.field(e); ok {
+			return r.schema(b.expr, b.scope)
+		}
+	case *ast.IndexExpr: // a member of a list
+		if _, ok := s.info.TypeOf(e.X).Underlying().(*types.Slice); ok {
+			if m := member(r.schema(e.X, s)); m != nil {
+				return m
+			}
+		}
 	}
-	return typeSchema(t, false, nil)
+	return typeSchema(s.filled(t), false, nil)
 }
 
 // open reports whether a type says less than the expression: documents, lists of them, and interfaces.
