@@ -39,6 +39,7 @@ type Options struct {
 	MemoryMB int    // of each machine; 0 is 1024 for QEMU and 4096 for sim
 	DiskGB   int    // of each machine's disk, which takes only the room that is used; 0 is 10 for QEMU and 100 for sim
 	CPUs     int    // of each machine; 0 is 1
+	NICs     int    // of each machine, 1 to 4; 0 is 1. Of two and more the second half is of the storage plane
 
 	Mix           string // alternate (""): UEFI with Redfish and a virtio disk, then BIOS with IPMI and an NVMe disk; or one of "uefi", "bios" for all
 	Accel         string // of QEMU: tcg, kvm, or "" to try whether KVM works
@@ -57,7 +58,7 @@ type Options struct {
 func (o Options) filled() (Options, error) {
 	o.Machine = cmp.Or(o.Machine, Sim)
 	o.Nodes = cmp.Or(o.Nodes, 2)
-	o.CPUs = cmp.Or(o.CPUs, 1)
+	o.CPUs, o.NICs = cmp.Or(o.CPUs, 1), cmp.Or(o.NICs, 1)
 	memory, disk := 4096, 100
 	if o.Machine == QEMU {
 		memory, disk = 1024, 10
@@ -79,6 +80,8 @@ func (o Options) filled() (Options, error) {
 		return o, fault.Field("machine", "%q is no kind of machine: sim and qemu are", o.Machine)
 	case o.Nodes < 1 || o.Nodes > maxNodes:
 		return o, fault.Field("nodes", "%d machines are not possible: 1 to %d are", o.Nodes, maxNodes)
+	case o.NICs < 1 || o.NICs > mostNICs:
+		return o, fault.Field("nics", "a machine has 1 to %d NICs", mostNICs)
 	case o.MemoryMB < 128 || o.DiskGB < 1 || o.CPUs < 1:
 		return o, fault.Field("memory", "a machine needs 128 MB of memory, 1 GB of disk and 1 CPU at least")
 	case !mixes[o.Mix]:

@@ -109,6 +109,17 @@ func (r *rack) maker(ctx context.Context) (makeMachine, error) {
 	}, nil
 }
 
+// mostNICs is what ECL2.0's servers have: two of the data plane and two of the storage plane.
+const mostNICs = 4
+
+// planeOf is the plane of the n-th of several NICs.
+func planeOf(n, of int) string {
+	if n >= (of+1)/2 {
+		return "storage"
+	}
+	return "data"
+}
+
 // spec makes up the i-th machine.
 func (r *rack) spec(i int) machine.Spec {
 	o := r.options
@@ -118,7 +129,13 @@ func (r *rack) spec(i int) machine.Spec {
 		Name: name, Manufacturer: "Hagane", Product: "Lab Server R1", Serial: r.seed.Serial("HGN", name), UUID: r.seed.UUID(name),
 		Mode: machine.UEFI, CPUs: o.CPUs, MemoryMB: o.MemoryMB,
 		Disks: []machine.DiskSpec{{Bus: machine.Virtio, Bytes: int64(o.DiskGB) << 30, Serial: r.seed.Serial("HGD", name)}},
-		NICs:  []machine.NICSpec{{MAC: r.seed.MAC(name + "/0"), Port: fmt.Sprintf("r%dp%02d", rackNo, slot)}},
+	}
+	for n := range o.NICs {
+		nic := machine.NICSpec{MAC: r.seed.MAC(fmt.Sprintf("%s/%d", name, n)), Port: fmt.Sprintf("r%dp%02d", rackNo, slot)}
+		if n > 0 {
+			nic.Port += string(rune('a' + n)) // r1p01, r1p01b, r1p01c …
+		}
+		s.NICs = append(s.NICs, nic)
 	}
 	if o.Mix == mixBIOS || o.Mix == mixAlternate && i%2 == 1 {
 		s.Mode, s.Disks[0].Bus = machine.BIOS, machine.NVMe
@@ -205,8 +222,8 @@ func describe(m machine.Machine, access client.BMC) client.Node {
 	n := client.Node{
 		Name: spec.Name, Mode: string(spec.Mode), Serial: spec.Serial, UUID: spec.UUID, BMC: access, Console: m.Status().Console,
 	}
-	for _, nic := range spec.NICs {
-		n.NICs = append(n.NICs, client.NIC{MAC: nic.MAC.String(), Port: nic.Port})
+	for i, nic := range spec.NICs {
+		n.NICs = append(n.NICs, client.NIC{MAC: nic.MAC.String(), Port: nic.Port, Plane: planeOf(i, len(spec.NICs))})
 	}
 	for _, d := range spec.Disks {
 		n.Disks = append(n.Disks, client.Disk{Bus: string(d.Bus), Bytes: d.Bytes, Serial: d.Serial})

@@ -163,7 +163,7 @@ func (c *testCloud) node(id string) nodeDoc {
 func (c *testCloud) nodeUntil(id, want string) nodeDoc {
 	c.Helper()
 	var n nodeDoc
-	c.until(60*time.Second, id+" to be "+want, func() bool {
+	c.until(patience, id+" to be "+want, func() bool {
 		n = c.node(id)
 		if n.LastError != "" && n.ProvisionState != want {
 			c.Fatalf("node %s is %s: %s", id, n.ProvisionState, n.LastError)
@@ -222,7 +222,7 @@ type serverDoc struct {
 func (c *testCloud) serverUntil(t *client.Cloud, id, want string) serverDoc {
 	c.Helper()
 	var s serverDoc
-	c.until(60*time.Second, "server "+id+" to be "+want, func() bool {
+	c.until(patience, "server "+id+" to be "+want, func() bool {
 		err := t.Do(c.Context(), "GET", "baremetal-server", "/servers/"+id, nil, &s)
 		if fault.Is(err, fault.NotFound) {
 			return want == ""
@@ -262,8 +262,8 @@ func decode(name string, v any) error {
 	return json.Unmarshal([]byte(text), v)
 }
 
-// patience bounds the waiting for something that takes moments.
-const patience = 60 * time.Second
+// patience bounds the waiting for something that takes moments, on machines that do much else at the time.
+const patience = 120 * time.Second
 
 // loseImages empties the folder with the images' data behind the cloud's back.
 func loseImages(t *testing.T, data string) {

@@ -74,6 +74,8 @@ type BMC struct {
 type NIC struct {
 	MAC  string `json:"mac"`
 	Port string `json:"port"`
+	// Plane is data or storage. The first NIC is that which boots over the network.
+	Plane string `json:"plane"`
 }
 
 // Disk is a disk.

@@ -67,6 +67,8 @@ type port struct {
 	NodeUUID string         `json:"node_uuid"`
 	Address  string         `json:"address"`
 	Link     linkConnection `json:"local_link_connection"`
+	Plane    string         `json:"physical_network,omitempty"`
+	PXE      bool           `json:"pxe_enabled"`
 }
 
 type linkConnection struct {
@@ -120,10 +122,11 @@ func (c *cloud) addNode(ctx context.Context, n client.Node, class string) error 
 	if err != nil {
 		return err
 	}
-	for _, nic := range n.NICs {
+	for i, nic := range n.NICs {
 		err := c.Do(ctx, http.MethodPost, "baremetal", "/v1/ports", port{
 			NodeUUID: known.UUID, Address: nic.MAC,
-			Link: linkConnection{SwitchID: SwitchName, PortID: nic.Port, SwitchInfo: SwitchName},
+			Link:  linkConnection{SwitchID: SwitchName, PortID: nic.Port, SwitchInfo: SwitchName},
+			Plane: nic.Plane, PXE: i == 0,
 		}, nil)
 		if err != nil && !fault.Is(err, fault.Conflict) { // a conflict: the port is known
 			return fault.Wrap("add the port "+nic.MAC, err)
