@@ -99,6 +99,45 @@ func JSON(w http.ResponseWriter, status int, v any) error {
 	return err
 }
 
+// Text answers with a document that is written already. of is the function that makes such documents: the API's
+// description is read from it.
+func Text(w http.ResponseWriter, status int, text []byte, of any) error {
+	_ = of
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", fmt.Sprint(len(text)))
+	w.WriteHeader(status)
+	_, err := w.Write(text)
+	return err
+}
+
+// List answers with a document that holds, under a name, documents that are written already, and more beside them. of is
+// the function that makes such documents.
+func List(w http.ResponseWriter, status int, name string, texts [][]byte, more Object, of any) error {
+	rest, err := json.Marshal(more)
+	if err != nil {
+		return fault.E(fault.Internal, "encoding the answer", err)
+	}
+	size := len(name) + len(rest) + 8
+	for _, t := range texts {
+		size += len(t) + 1
+	}
+	out := make([]byte, 0, size)
+	out = append(append(append(out, '{', '"'), name...), '"', ':', '[')
+	for i, t := range texts {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = append(out, t...)
+	}
+	out = append(out, ']')
+	if len(more) > 0 {
+		out = append(append(out, ','), rest[1:]...)
+	} else {
+		out = append(out, '}')
+	}
+	return Text(w, status, out, of)
+}
+
 // Object is a JSON object of a foreign dialect's form.
 type Object = map[string]any
 

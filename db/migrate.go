@@ -48,6 +48,9 @@ func (d *DB) migrate(ctx context.Context) error {
 	if _, err := p.Up(ctx); err != nil {
 		return err
 	}
+	if err := d.revisions(ctx); err != nil {
+		return err
+	}
 	return d.migrateQueue(ctx)
 }
 

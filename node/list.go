@@ -3,9 +3,12 @@ package node
 import (
 	"context"
 	"strings"
+	"time"
 
+	"github.com/google/uuid"
 	"github.com/uptrace/bun"
 
+	"github.com/hagane-cloud/hagane/db"
 	"github.com/hagane-cloud/hagane/fault"
 	"github.com/hagane-cloud/hagane/workflow"
 )
@@ -41,8 +44,63 @@ var SortKeys = map[string]string{
 // List returns the nodes that match, ordered by age and id unless a key is given.
 func (s *Service) List(ctx context.Context, f Filter) ([]Node, error) {
 	var nodes []Node
-	q := s.DB.Read().NewSelect().Model(&nodes).Limit(int64(f.Limit))
-	q = f.match(q)
+	q, err := s.listing(ctx, s.DB.Read().NewSelect().Model(&nodes), f)
+	if err != nil {
+		return nil, err
+	}
+	return nodes, fault.Wrap("listing nodes", q.Scan(ctx))
+}
+
+// Head is what tells one writing of a node from another: while it is the same, so is all that is kept of the node.
+type Head struct {
+	bun.BaseModel `bun:"table:node,alias:node"`
+
+	ID        ID `bun:",pk"`
+	Rev       int64
+	CreatedAt time.Time // a node that was deleted and enrolled anew with its id is another one
+	RunID     workflow.RunID
+	Project   string
+	Lessee    string
+}
+
+// Heads is List for the heads alone.
+func (s *Service) Heads(ctx context.Context, f Filter) ([]Head, error) {
+	var heads []Head
+	q, err := s.listing(ctx, s.DB.Read().NewSelect().Model(&heads), f)
+	if err != nil {
+		return nil, err
+	}
+	return heads, fault.Wrap("listing nodes", q.Scan(ctx))
+}
+
+// HeadOf returns the head of a node by its id or name.
+func (s *Service) HeadOf(ctx context.Context, ref string) (Head, error) {
+	var h Head
+	q := s.DB.Read().NewSelect().Model(&h)
+	if _, err := uuid.Parse(ref); err == nil {
+		q = q.Where("id = ?", strings.ToLower(ref))
+	} else {
+		q = q.Where("name = ? AND name <> ''", ref)
+	}
+	err := q.Scan(ctx)
+	if db.None(err) {
+		return h, fault.Errorf(fault.NotFound, "no node %q", ref)
+	}
+	return h, fault.Wrap("reading node "+ref, err)
+}
+
+// ByIDs returns nodes by their ids, in any order.
+func (s *Service) ByIDs(ctx context.Context, ids []ID) ([]Node, error) {
+	var nodes []Node
+	if len(ids) == 0 {
+		return nodes, nil
+	}
+	return nodes, fault.Wrap("reading nodes", s.DB.Read().NewSelect().Model(&nodes).Where("id IN (?)", bun.In(ids)).Scan(ctx))
+}
+
+// listing makes the query of a list.
+func (s *Service) listing(ctx context.Context, q *bun.SelectQuery, f Filter) (*bun.SelectQuery, error) {
+	q = f.match(q.Limit(int64(f.Limit)))
 	key := "created_at"
 	if f.Sort != "" {
 		column, ok := SortKeys[f.Sort]
@@ -63,10 +121,7 @@ func (s *Service) List(ctx context.Context, f Filter) ([]Node, error) {
 		}
 		q = q.Where("(?, id) "+beyond+" (SELECT ?, id FROM node WHERE id = ?)", bun.Ident(key), bun.Ident(key), m.ID)
 	}
-	if err := q.Scan(ctx); err != nil {
-		return nil, fault.E(fault.Internal, "listing nodes", err)
-	}
-	return nodes, nil
+	return q, nil
 }
 
 // match restricts a query to what the filter selects.

@@ -74,6 +74,7 @@ type Node struct {
 	Gate        *Gate        // what proved that the node may be handed over
 
 	Version   int64 // grows with every change by a person or client
+	Rev       int64 // grows with every change of the record, by the database itself
 	CreatedAt time.Time
 	UpdatedAt time.Time
 }

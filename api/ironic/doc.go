@@ -254,7 +254,7 @@ func (i *ironic) showNode(w http.ResponseWriter, r *api.Request, status int, n *
 	if err != nil {
 		return err
 	}
-	d, err := pick(nodeSince.at(microOf(r), nodeDoc(r, n, runs[n.ID])), fieldsOf(r))
+	d, err := picked(r, n, runs[n.ID], fieldsOf(r))
 	if err != nil {
 		return err
 	}

@@ -33,6 +33,7 @@ const (
 type ironic struct {
 	*node.Service
 	servers *server.Service // deploys nodes for operators
+	written writings
 }
 
 // Error answers in the form that Ironic's client reads.

@@ -35,33 +35,22 @@ func (i *ironic) listNodes(w http.ResponseWriter, r *api.Request, fields []strin
 	if err != nil {
 		return err
 	}
-	all, err := i.List(r.Context(), f)
+	heads, err := i.Heads(r.Context(), f)
 	if err != nil {
 		return err
 	}
-	more := len(all) == f.Limit
-	if more {
-		all = all[:f.Limit-1]
-	}
-	runs, err := i.Phases(r.Context(), all)
-	if err != nil {
-		return err
-	}
-	docs := []api.Object{}
-	for k := range all {
-		d, err := pick(nodeSince.at(microOf(r), nodeDoc(r, &all[k], runs[all[k].ID])), fields)
-		if err != nil {
-			return err
-		}
-		docs = append(docs, d)
-	}
-	out := api.Object{"nodes": docs}
-	if more {
+	out := api.Object{}
+	if len(heads) == f.Limit {
+		heads = heads[:f.Limit-1]
 		q := r.URL.Query()
-		q.Set("marker", string(all[len(all)-1].ID))
+		q.Set("marker", string(heads[len(heads)-1].ID))
 		out["next"] = api.BaseURL(r.Request) + r.URL.Path + "?" + q.Encode()
 	}
-	return api.JSON(w, http.StatusOK, out)
+	texts, err := i.write(r, heads, fields)
+	if err != nil {
+		return err
+	}
+	return api.List(w, http.StatusOK, "nodes", texts, out, picked)
 }
 
 // nodeFilter reads the filters of a list. One node more than asked for is read, which tells whether there is a next page.
@@ -104,17 +93,31 @@ func (i *ironic) get(r *api.Request) (*node.Node, error) {
 		return nil, err
 	}
 	if own := seen(r); own != "" && n.Project != own && n.Lessee != own {
-		return nil, fault.Errorf(fault.NotFound, "no node %q", r.PathValue("node"))
+		return nil, unknownNode(r)
 	}
 	return n, nil
 }
 
 func (i *ironic) node(w http.ResponseWriter, r *api.Request) error {
-	n, err := i.get(r)
+	h, err := i.HeadOf(r.Context(), r.PathValue("node"))
+	if own := seen(r); fault.Is(err, fault.NotFound) || (err == nil && own != "" && h.Project != own && h.Lessee != own) {
+		return unknownNode(r)
+	}
 	if err != nil {
 		return err
 	}
-	return i.showNode(w, r, http.StatusOK, n)
+	texts, err := i.write(r, []node.Head{h}, fieldsOf(r))
+	if err != nil {
+		return err
+	}
+	if len(texts) == 0 {
+		return unknownNode(r)
+	}
+	return api.Text(w, http.StatusOK, texts[0], picked)
+}
+
+func unknownNode(r *api.Request) error {
+	return fault.Errorf(fault.NotFound, "no node %q", r.PathValue("node"))
 }
 
 func (i *ironic) deleteNode(w http.ResponseWriter, r *api.Request) error {

@@ -10,7 +10,7 @@ import (
 
 // Dialect makes the dialect.
 func Dialect(s *node.Service, servers *server.Service) api.Dialect {
-	i := &ironic{s, servers}
+	i := &ironic{Service: s, servers: servers}
 	routes := slices.Concat(i.nodeRoutes(), i.hardwareRoutes(), i.recordRoutes())
 	for n := range routes {
 		routes[n].Do = versioned(routes[n].Do)

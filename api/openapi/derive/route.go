@@ -240,6 +240,19 @@ func (v *visit) call(c *ast.CallExpr, s scope) {
 	case "api.JSON":
 		v.answer(c.Args[1], v.schema(c.Args[2], s), s)
 		return
+	case "api.Text":
+		if fn, inner, ok := v.given(c.Args[3], s, nil, s); ok {
+			v.answer(c.Args[1], v.returned(fn, inner, 0), s)
+		}
+		return
+	case "api.List":
+		if fn, inner, ok := v.given(c.Args[5], s, nil, s); ok {
+			whole := schema{"type": "object", "properties": schema{s.text(c.Args[2]): list(v.returned(fn, inner, 0))}, "required": []string{s.text(c.Args[2])}}
+			more := v.schema(c.Args[4], s)
+			delete(more, "required")
+			v.answer(c.Args[1], merge(whole, more), s)
+		}
+		return
 	case "api.Gone":
 		v.op.answers[204] = nil
 		return

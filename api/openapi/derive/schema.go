@@ -14,6 +14,9 @@ func (r *reader) schema(e ast.Expr, s scope) schema {
 	if t == nil {
 		return schema{}
 	}
+	if _, several := t.(*types.Tuple); several {
+		return r.result(e.(*ast.CallExpr), 0, s) // a function that returns another one's results
+	}
 	if b, ok := t.(*types.Basic); ok && b.Kind() == types.UntypedNil {
 		return schema{"type": "null"}
 	}
@@ -124,6 +127,11 @@ func (r *reader) result(c *ast.CallExpr, i int, s scope) schema {
 		}
 		return typeSchema(t, false, nil)
 	}
+	return r.returned(fn, inner, i)
+}
+
+// returned is the form of a function's i-th result.
+func (r *reader) returned(fn function, inner scope, i int) schema {
 	var out schema
 	ast.Inspect(fn.decl.Body, func(n ast.Node) bool {
 		switch n := n.(type) {
