@@ -99,12 +99,17 @@ func (i *ironic) deleteAllocation(w http.ResponseWriter, r *api.Request) error {
 	return done(w, http.StatusNoContent, i.Deallocate(r.Context(), a.ID))
 }
 
-func (i *ironic) nodeAllocation(w http.ResponseWriter, r *api.Request) error {
+// ofNode returns the allocation of the node that a path names.
+func (i *ironic) ofNode(r *api.Request) (node.Allocation, error) {
 	n, err := i.get(r)
 	if err != nil {
-		return err
+		return node.Allocation{}, err
 	}
-	a, err := i.AllocationOf(r.Context(), n)
+	return i.AllocationOf(r.Context(), n)
+}
+
+func (i *ironic) nodeAllocation(w http.ResponseWriter, r *api.Request) error {
+	a, err := i.ofNode(r)
 	if err != nil {
 		return err
 	}
@@ -112,11 +117,7 @@ func (i *ironic) nodeAllocation(w http.ResponseWriter, r *api.Request) error {
 }
 
 func (i *ironic) dropNodeAllocation(w http.ResponseWriter, r *api.Request) error {
-	n, err := i.get(r)
-	if err != nil {
-		return err
-	}
-	a, err := i.AllocationOf(r.Context(), n)
+	a, err := i.ofNode(r)
 	if err != nil {
 		return err
 	}
