@@ -33,25 +33,27 @@ func (d *DB) migrate(ctx context.Context) error {
 		}
 		defer func() { _, _ = conn.Exec(ctx, "SELECT pg_advisory_unlock($1)", int64(migrationLock)) }()
 	}
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	dialect := goose.DialectSQLite3
-	if d.Postgres() {
-		dialect = goose.DialectPostgres
-	}
-	p, err := goose.NewProvider(dialect, d.SQL(), files, goose.WithDisableGlobalRegistry(true))
+	p, err := Migrator(d.SQL(), d.Postgres())
 	if err != nil {
 		return err
 	}
 	if _, err := p.Up(ctx); err != nil {
 		return err
 	}
-	if err := d.revisions(ctx); err != nil {
-		return err
-	}
 	return d.migrateQueue(ctx)
+}
+
+// Migrator takes a database's schema up and down.
+func Migrator(conn *sql.DB, postgres bool) (*goose.Provider, error) {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	dialect := goose.DialectSQLite3
+	if postgres {
+		dialect = goose.DialectPostgres
+	}
+	return goose.NewProvider(dialect, conn, files, goose.WithDisableGlobalRegistry(true), goose.WithGoMigrations(revisions(postgres)))
 }
 
 func (d *DB) migrateQueue(ctx context.Context) error {

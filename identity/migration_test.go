@@ -2,12 +2,10 @@ package identity_test
 
 import (
 	"database/sql"
-	"os"
 	"strings"
 	"testing"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the database/sql driver "pgx"
-	"github.com/pressly/goose/v3"
 
 	"github.com/hagane-cloud/hagane/db"
 	"github.com/hagane-cloud/hagane/db/dbtest"
@@ -23,10 +21,10 @@ func TestOlderDatabase(t *testing.T) {
 	for name, url := range map[string]func(testing.TB) string{"sqlite": dbtest.SQLiteURL, "postgres": dbtest.PostgresURL} {
 		t.Run(name, func(t *testing.T) {
 			dsn, ctx := url(t), t.Context()
-			driver, source, dialect := "pgx", dsn, goose.DialectPostgres
+			driver, source := "pgx", dsn
 			if name == "sqlite" {
 				path, _, _ := strings.Cut(strings.TrimPrefix(dsn, "sqlite:"), "?")
-				driver, source, dialect = "sqlite", "file:"+path+"?_pragma=foreign_keys(1)", goose.DialectSQLite3
+				driver, source = "sqlite", "file:"+path+"?_pragma=foreign_keys(1)"
 			}
 			old, err := sql.Open(driver, source)
 			if err != nil {
@@ -34,7 +32,7 @@ func TestOlderDatabase(t *testing.T) {
 			}
 			defer func() { _ = old.Close() }()
 			old.SetMaxOpenConns(1)
-			p, err := goose.NewProvider(dialect, old, os.DirFS("../db/migrations"), goose.WithDisableGlobalRegistry(true))
+			p, err := db.Migrator(old, driver == "pgx")
 			if err != nil {
 				t.Fatal(err)
 			}
