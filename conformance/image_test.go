@@ -5,12 +5,23 @@ import (
 	"net/http/httptest"
 )
 
-// gophercloudImages makes an image, which the tests want to find, and stands in for the place in the Internet that they
-// fetch one from: whoever asks this proxy for anything gets the image of a disk.
+// gophercloudImages makes an image, which the tests want to find, and stands in as a proxy for the place in the Internet
+// that they fetch one from.
 func (c *cloud) gophercloudImages() []string {
 	c.Helper()
 	c.call("POST", "/image/v2/images", object{"name": "found", "disk_format": "raw", "container_format": "bare", "visibility": "public"}, nil)
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(disk()) }))
-	c.Cleanup(proxy.Close)
-	return []string{"HTTP_PROXY=" + proxy.URL}
+	return []string{"HTTP_PROXY=" + c.web()}
+}
+
+// web is the URL of a server that gives a disk to whoever asks for anything but /missing.
+func (c *cloud) web() string {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/missing" {
+			http.NotFound(w, r)
+			return
+		}
+		_, _ = w.Write(disk())
+	}))
+	c.Cleanup(s.Close)
+	return s.URL
 }

@@ -246,7 +246,7 @@ func (s *Service) abandon(ctx context.Context, silent time.Duration) error {
 
 // failed records that an import failed: its image is queued again, and says so.
 func (s *Service) failed(ctx context.Context, t Task, why error) error {
-	s.Log.Warn("an image could not be imported", "image", t.ImageID, "task", t.ID, "uri", t.URI, "why", why)
+	s.Log.Warn("an image could not be imported", "image", t.ImageID, "task", t.ID, "why", why)
 	return s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
 		if err := t.end(ctx, tx, TaskFailure, fault.Message(why)); err != nil {
 			return err

@@ -48,7 +48,8 @@ func (g *glance) addMember(w http.ResponseWriter, r *api.Request) error {
 
 func (g *glance) setMember(w http.ResponseWriter, r *api.Request) error {
 	var b struct {
-		Status string `json:"status"`
+		Status string  `json:"status"`
+		Member *string `json:"member"` // openstacksdk repeats it
 	}
 	if err := api.Decode(w, r, &b); err != nil {
 		return err
