@@ -13,6 +13,7 @@ import (
 // own waiting looks every ten seconds only.
 func TestCommands(t *testing.T) {
 	c := start(t)
+	web := c.web()
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(e *testscript.Env) error {
@@ -20,6 +21,7 @@ func TestCommands(t *testing.T) {
 			e.Setenv("OS_CLOUD", "hagane")
 			e.Setenv("HOME", e.WorkDir) // the commands keep caches there
 			e.Setenv("BASE", c.base)
+			e.Setenv("WEB", web)
 			e.Setenv("IRONIC_MAX_RETRIES", "1") // the command repeats what conflicts, as if a lock were in the way
 			e.Setenv("IRONIC_RETRY_INTERVAL", "1")
 			return nil

@@ -45,7 +45,7 @@ func start(t *testing.T) *cloud {
 	t.Helper()
 	c := &cloud{T: t, data: filepath.Join(t.TempDir(), "data"), rc: map[string]string{}}
 	var log bytes.Buffer
-	cmd := exec.Command(program(t), "serve", "--data", c.data, "--listen", "127.0.0.1:0")
+	cmd := exec.Command(program(t), "serve", "--data", c.data, "--listen", "127.0.0.1:0", "--import-from", "127.0.0.0/8")
 	cmd.Stdout, cmd.Stderr = &log, &log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {

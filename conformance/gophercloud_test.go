@@ -27,7 +27,7 @@ func TestGophercloud(t *testing.T) {
 	c := start(t)
 	c.enrol(2)
 	c.call("POST", "/identity/v3/regions", object{"region": object{"id": "RegionOne"}}, nil) // the tests know DevStack's
-	env := c.gophercloudEnv()
+	env := append(c.gophercloudEnv(), c.gophercloudImages()...)
 	member := c.gophercloudMember()
 	for _, path := range lists {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {

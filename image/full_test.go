@@ -24,12 +24,12 @@ func TestFullDisk(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	s, err := image.NewService(dbtest.SQLite(t), dir)
+	s, err := image.NewService(image.Options{DB: dbtest.SQLite(t), Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
 	i := create(t, s, "raw")
-	err = s.Upload(t.Context(), i, io.LimitReader(rand.Reader, 3<<20))
+	err = s.Upload(t.Context(), "", i.ID, io.LimitReader(rand.Reader, 3<<20))
 	if !fault.Is(err, fault.Unavailable) || !strings.Contains(fault.Message(err), "full") {
 		t.Errorf("an upload to a full disk: %v", err)
 	}
@@ -37,7 +37,7 @@ func TestFullDisk(t *testing.T) {
 	if err != nil || got.Status != image.Queued || files(t, dir) != 0 {
 		t.Errorf("the image is %s (%v), %d files are left", got.Status, err, files(t, dir))
 	}
-	if err := s.Upload(t.Context(), got, io.LimitReader(rand.Reader, 100<<10)); err != nil {
+	if err := s.Upload(t.Context(), "", got.ID, io.LimitReader(rand.Reader, 100<<10)); err != nil {
 		t.Errorf("a smaller upload: %v", err)
 	}
 }

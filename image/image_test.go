@@ -21,7 +21,7 @@ import (
 func newService(t *testing.T) (*image.Service, string) {
 	t.Helper()
 	dir := t.TempDir()
-	s, err := image.NewService(dbtest.SQLite(t), dir)
+	s, err := image.NewService(image.Options{DB: dbtest.SQLite(t), Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +30,7 @@ func newService(t *testing.T) (*image.Service, string) {
 
 func create(t *testing.T, s *image.Service, format string) image.Image {
 	t.Helper()
-	i, err := s.Create(t.Context(), image.Image{Name: "i", Owner: "p", DiskFormat: format, ContainerFormat: "bare", Visibility: image.Private})
+	i, err := s.Create(t.Context(), "p", image.Image{Name: "i", Owner: "p", DiskFormat: format, ContainerFormat: "bare", Visibility: image.Private})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func sample() []byte {
 func TestUploadAndDownload(t *testing.T) {
 	s, dir := newService(t)
 	i, data := create(t, s, "raw"), sample()
-	if err := s.Upload(t.Context(), i, bytes.NewReader(data)); err != nil {
+	if err := s.Upload(t.Context(), "p", i.ID, bytes.NewReader(data)); err != nil {
 		t.Fatal(err)
 	}
 	got, err := s.Get(t.Context(), "p", i.ID)
@@ -71,7 +71,7 @@ func TestUploadAndDownload(t *testing.T) {
 	if got.Status != image.Active || got.Checksum != hex.EncodeToString(md[:]) || got.SHA512 != hex.EncodeToString(sum[:]) || got.RawSize != int64(len(data)) {
 		t.Errorf("the record is %+v", got)
 	}
-	f, err := s.Data(got)
+	f, err := s.Data("p", got)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,20 +80,20 @@ func TestUploadAndDownload(t *testing.T) {
 	if err != nil || !bytes.Equal(back, data) {
 		t.Errorf("the download differs (%v)", err)
 	}
-	if err := s.Upload(t.Context(), got, bytes.NewReader(data)); !fault.Is(err, fault.Conflict) {
+	if err := s.Upload(t.Context(), "p", got.ID, bytes.NewReader(data)); !fault.Is(err, fault.Conflict) {
 		t.Errorf("a second upload: %v, want a conflict", err)
 	}
 	if _, err := s.Get(t.Context(), "another project", i.ID); !fault.Is(err, fault.NotFound) {
 		t.Errorf("another project's look: %v, want not found", err)
 	}
 	same := create(t, s, "raw")
-	if err := s.Upload(t.Context(), same, bytes.NewReader(data)); err != nil {
+	if err := s.Upload(t.Context(), "p", same.ID, bytes.NewReader(data)); err != nil {
 		t.Fatal(err)
 	}
 	if n := files(t, dir); n != 1 {
 		t.Errorf("equal data are kept in %d files, want 1", n)
 	}
-	if err := s.Delete(t.Context(), got); err != nil {
+	if err := s.Delete(t.Context(), "p", got.ID); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := s.Raw(t.Context(), same.ID); err != nil {
@@ -103,7 +103,7 @@ func TestUploadAndDownload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Delete(t.Context(), same); err != nil {
+	if err := s.Delete(t.Context(), "p", same.ID); err != nil {
 		t.Fatal(err)
 	}
 	if n := files(t, dir); n != 0 {
@@ -126,14 +126,14 @@ func (b broken) Read(p []byte) (int, error) {
 func TestHalfUploadIsNeverVisible(t *testing.T) {
 	s, dir := newService(t)
 	i := create(t, s, "raw")
-	if err := s.Upload(t.Context(), i, broken{bytes.NewReader(sample())}); !errors.Is(err, errCut) {
+	if err := s.Upload(t.Context(), "p", i.ID, broken{bytes.NewReader(sample())}); !errors.Is(err, errCut) {
 		t.Fatalf("a cut upload: %v", err)
 	}
 	got, err := s.Get(t.Context(), "", i.ID)
 	if err != nil || got.Status != image.Queued || files(t, dir) != 0 {
 		t.Errorf("after a cut upload the image is %s (%v) and %d files are left", got.Status, err, files(t, dir))
 	}
-	if err := s.Upload(t.Context(), got, bytes.NewReader(sample())); err != nil {
+	if err := s.Upload(t.Context(), "p", got.ID, bytes.NewReader(sample())); err != nil {
 		t.Errorf("the upload can not be repeated: %v", err)
 	}
 }
@@ -159,11 +159,11 @@ func TestDangerousQcow2(t *testing.T) {
 		"cut short":       []byte("QFI\xfb\x00\x00\x00\x03"),
 		"no qcow2":        sample(),
 	} {
-		if err := s.Upload(t.Context(), create(t, s, "qcow2"), bytes.NewReader(data)); !fault.Is(err, fault.Invalid) {
+		if err := s.Upload(t.Context(), "p", create(t, s, "qcow2").ID, bytes.NewReader(data)); !fault.Is(err, fault.Invalid) {
 			t.Errorf("%s: %v, want invalid", name, err)
 		}
 	}
-	if err := s.Upload(t.Context(), create(t, s, "raw"), bytes.NewReader(qcow2(func([]byte) {}))); !fault.Is(err, fault.Invalid) {
+	if err := s.Upload(t.Context(), "p", create(t, s, "raw").ID, bytes.NewReader(qcow2(func([]byte) {}))); !fault.Is(err, fault.Invalid) {
 		t.Errorf("qcow2 given as raw: %v, want invalid", err)
 	}
 	if n := files(t, dir); n != 0 {
@@ -192,7 +192,7 @@ func TestQcow2(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = errors.Join(s.Upload(t.Context(), i, f), f.Close())
+		err = errors.Join(s.Upload(t.Context(), "p", i.ID, f), f.Close())
 		if err != nil {
 			t.Fatalf("%v: %v", opts, err)
 		}

@@ -3,6 +3,9 @@ package image
 import (
 	"context"
 	"io"
+	"log/slog"
+	"maps"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,31 +13,53 @@ import (
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
 
+	"github.com/hagane-cloud/hagane/audit"
 	"github.com/hagane-cloud/hagane/db"
 	"github.com/hagane-cloud/hagane/fault"
 )
 
-// Service keeps images.
-type Service struct {
-	db  *db.DB
-	dir string
+// Options are what a Service works with.
+type Options struct {
+	DB  *db.DB
+	Dir string // data are kept below it
+	// Limits returns what a project may have, by resource (see Resources); what is missing is unlimited. nil limits nothing.
+	Limits func(ctx context.Context, project string) (map[string]int64, error)
+	// Certificates is the folder of the certificates that signatures of images are checked with: UUID.pem each.
+	Certificates string
+	// From are addresses that images are fetched from although they are not public ones, at any port.
+	From  []netip.Prefix
+	Audit *audit.Service // may be nil
+	Log   *slog.Logger
 }
 
-// NewService makes the service; data are kept below dir.
-func NewService(d *db.DB, dir string) (*Service, error) {
-	s := &Service{d, dir}
-	for _, sub := range []string{"data", "uploads"} {
-		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
+// Service keeps images.
+type Service struct {
+	Options
+
+	poke       chan struct{} // a task may wait
+	converting chan struct{} // holds one for each conversion under way
+}
+
+// NewService makes the service. It starts nothing; Run carries imports out.
+func NewService(o Options) (*Service, error) {
+	for _, sub := range []string{"data", "uploads", "staging"} {
+		if err := os.MkdirAll(filepath.Join(o.Dir, sub), 0o700); err != nil {
 			return nil, fault.E(fault.Internal, "making the folder for images", err)
 		}
 	}
-	return s, nil
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Service{Options: o, poke: make(chan struct{}, 1), converting: make(chan struct{}, mostConversions)}, nil
 }
 
-// Recover drops what uploads left behind that a dead process had under way. Only a process that
+// mostConversions is how many images are converted at the same time.
+const mostConversions = 2
+
+// Recover drops what uploads and imports left behind that a dead process had under way. Only a process that
 // knows itself to be alone on the database and the folder may call it, at its start.
 func (s *Service) Recover(ctx context.Context) error {
-	left, err := filepath.Glob(filepath.Join(s.dir, "uploads", "*"))
+	left, err := filepath.Glob(filepath.Join(s.Dir, "uploads", "*"))
 	if err != nil {
 		return err
 	}
@@ -43,47 +68,45 @@ func (s *Service) Recover(ctx context.Context) error {
 			return fault.E(fault.Internal, "removing a half upload", err)
 		}
 	}
-	return s.db.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
-		_, err := tx.NewUpdate().Model((*Image)(nil)).Set("status = ?", Queued).Set("upload = ''").Where("status = ?", Saving).Exec(ctx)
+	if err := s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+		_, err := tx.NewUpdate().Model((*Image)(nil)).Set("status = ?", Queued).Set("upload = ''").
+			Where("status = ? OR (status = ? AND upload <> '')", Saving, Uploading).Exec(ctx)
 		return err
-	})
-}
-
-// Formats are the disk formats that can be uploaded.
-var Formats = []string{"raw", "qcow2", "iso"}
-
-func check(i *Image) error {
-	switch {
-	case len(i.Name) > 255:
-		return fault.Field("name", "must have at most 255 bytes")
-	case i.DiskFormat != "" && !slices.Contains(Formats, i.DiskFormat):
-		return fault.Field("disk_format", "%q is not served; possible: raw, qcow2, iso", i.DiskFormat)
-	case i.ContainerFormat != "" && i.ContainerFormat != "bare":
-		return fault.Field("container_format", "%q is not served; possible: bare", i.ContainerFormat)
-	case !slices.Contains([]string{Private, Shared, Community, Public}, i.Visibility):
-		return fault.Field("visibility", "must be private, shared, community or public")
-	case i.MinDisk < 0:
-		return fault.Field("min_disk", "must not be negative")
-	case i.MinRAM < 0:
-		return fault.Field("min_ram", "must not be negative")
-	case len(i.Tags) > 128 || len(i.Properties) > 128:
-		return fault.Field("tags", "at most 128 tags and properties are kept")
+	}); err != nil {
+		return err
 	}
-	return nil
+	if err := s.abandon(ctx, 0); err != nil {
+		return err
+	}
+	return s.sweepStaging(ctx)
 }
 
-// Create makes a record without data.
-func (s *Service) Create(ctx context.Context, i Image) (Image, error) {
+// Create makes a record without data, for a project; project "" is an operator, who may make it public and give it to
+// any project. It is a Conflict when there is an image with its id, and TooLarge when the project has too many.
+func (s *Service) Create(ctx context.Context, project string, i Image) (Image, error) {
 	if err := check(&i); err != nil {
+		return i, err
+	}
+	if project != "" && i.Owner != project {
+		return i, fault.Errorf(fault.Denied, "only an operator may make an image for another project")
+	}
+	if err := changed(project, &Image{Owner: i.Owner, Status: Queued}, &i); err != nil {
 		return i, err
 	}
 	if i.ID == "" {
 		i.ID = uuid.NewString()
-	} else if _, err := uuid.Parse(i.ID); err != nil {
-		return i, fault.Field("id", "%q is not a UUID", i.ID)
+	} else if !isID(i.ID) {
+		return i, fault.Field("id", "must be a UUID")
 	}
 	i.Status, i.CreatedAt, i.UpdatedAt = Queued, db.Now(), db.Now()
-	return i, s.db.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+	share, err := s.share(ctx, i.Owner)
+	if err != nil {
+		return i, err
+	}
+	return i, s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+		if err := share.another(ctx, tx, CountTotal); err != nil {
+			return err
+		}
 		_, err := tx.NewInsert().Model(&i).Exec(ctx)
 		if db.Duplicate(err) {
 			return fault.Errorf(fault.Conflict, "an image with the id %s exists already", i.ID)
@@ -94,7 +117,7 @@ func (s *Service) Create(ctx context.Context, i Image) (Image, error) {
 
 // Get returns an image that a project may use; project "" may use all.
 func (s *Service) Get(ctx context.Context, project, id string) (Image, error) {
-	return get(ctx, s.db.Read(), project, id)
+	return get(ctx, s.DB.Read(), project, id)
 }
 
 // GetTx is Get for any project, in the caller's transaction.
@@ -104,82 +127,132 @@ func (s *Service) GetTx(ctx context.Context, tx db.Tx, id string) (Image, error)
 
 func get(ctx context.Context, q bun.IDB, project, id string) (Image, error) {
 	var i Image
-	err := q.NewSelect().Model(&i).Where("id = ?", id).Scan(ctx)
-	if db.None(err) || (err == nil && project != "" && i.Owner != project && i.Visibility != Public && i.Visibility != Community) {
-		return i, fault.Errorf(fault.NotFound, "no image %s", id)
+	if !isID(id) {
+		return i, none(id)
+	}
+	sel := q.NewSelect().Model(&i).Where("id = ?", id)
+	if project != "" {
+		where, args := usable(project)
+		sel = sel.Where(where, args...)
+	}
+	err := sel.Scan(ctx)
+	if db.None(err) {
+		return i, none(id)
 	}
 	return i, fault.Wrap("reading image "+id, err)
 }
 
-// List returns the images that a project may use, newest first; project "" sees all.
-func (s *Service) List(ctx context.Context, project string) ([]Image, error) {
-	var is []Image
-	q := s.db.Read().NewSelect().Model(&is).OrderExpr("created_at DESC, id")
-	if project != "" {
-		q = q.Where("owner = ? OR visibility = ?", project, Public)
-	}
-	return is, fault.Wrap("listing images", q.Scan(ctx))
+func none(id string) error { return fault.Errorf(fault.NotFound, "No image found with ID %s", id) }
+
+// usable is the condition that a project may use an image: all but others' private ones. What is shared with it may be
+// used before it has been accepted; that only decides what is listed.
+func usable(project string) (string, []any) {
+	return "(owner = ? OR visibility IN (?) OR (visibility = ? AND id IN (SELECT image_id FROM image_member WHERE member_id = ?)))",
+		[]any{project, bun.In([]string{Public, Community}), Shared, project}
 }
 
-// Update writes a record that the caller has read and changed. Formats can not change once there are data.
-func (s *Service) Update(ctx context.Context, i Image) (Image, error) {
-	if err := check(&i); err != nil {
+// own locks and reads an image that a project may change; Denied when it only may use it.
+func own(ctx context.Context, tx db.Tx, project, id string) (Image, error) {
+	i, err := get(ctx, tx, project, id) // before the lock, so that an id that is no UUID never gets there
+	if err != nil {
 		return i, err
 	}
-	i.UpdatedAt = db.Now()
-	return i, s.db.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
-		q := tx.NewUpdate().Model(&i).Column("name", "visibility", "protected", "hidden", "min_disk", "min_ram", "tags", "properties", "updated_at")
-		if i.Status == Queued {
-			q = q.Column("disk_format", "container_format")
+	if _, err := tx.NewRaw("UPDATE image SET id = id WHERE id = ?", id).Exec(ctx); err != nil {
+		return i, fault.E(fault.Internal, "locking image "+id, err)
+	}
+	if i, err = get(ctx, tx, project, id); err != nil {
+		return i, err
+	}
+	if project != "" && i.Owner != project {
+		return i, fault.Errorf(fault.Denied, "the image belongs to another project")
+	}
+	return i, nil
+}
+
+// Own returns an image that a project may change; Denied when it only may use it.
+func (s *Service) Own(ctx context.Context, project, id string) (Image, error) {
+	i, err := s.Get(ctx, project, id)
+	if err == nil && project != "" && i.Owner != project {
+		return i, fault.Errorf(fault.Denied, "the image belongs to another project")
+	}
+	return i, err
+}
+
+// Update lets fn change a record of a project, under a lock. What is not for that project or state is Denied.
+func (s *Service) Update(ctx context.Context, project, id string, fn func(*Image) error) (Image, error) {
+	var i Image
+	err := s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+		was, err := own(ctx, tx, project, id)
+		if err != nil {
+			return err
 		}
-		_, err := q.Where("id = ?", i.ID).Exec(ctx)
+		i = was.clone()
+		if err := fn(&i); err != nil {
+			return err
+		}
+		if err := check(&i); err != nil {
+			return err
+		}
+		if err := changed(project, &was, &i); err != nil {
+			return err
+		}
+		i.UpdatedAt = db.Now()
+		_, err = tx.NewUpdate().Model(&i).Column("name", "owner", "visibility", "protected", "hidden", "min_disk", "min_ram", "tags", "properties",
+			"disk_format", "container_format", "updated_at").Where("id = ?", id).Exec(ctx)
+		return err
+	})
+	return i, err
+}
+
+// Delete forgets an image of a project; its data go when no other image has the same. An image that servers were
+// written from may be deleted: they keep what they have.
+func (s *Service) Delete(ctx context.Context, project, id string) error {
+	return s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+		i, err := own(ctx, tx, project, id)
+		if err != nil {
+			return err
+		}
+		if i.Protected {
+			return fault.Errorf(fault.Denied, "Image %s is protected and cannot be deleted.", id)
+		}
+		if _, err := tx.NewDelete().Model((*Image)(nil)).Where("id = ?", id).Exec(ctx); err != nil {
+			return err
+		}
+		if err := s.drop(ctx, tx, i.SHA512, i.RawSHA512); err != nil {
+			return err
+		}
+		return s.unstage(id)
+	})
+}
+
+// Activate gives an image's data out again, or, with on false, no more. A state without data is Denied, as it is to Glance.
+func (s *Service) Activate(ctx context.Context, project, id string, on bool) error {
+	from, to := Active, Deactivated
+	if on {
+		from, to = to, from
+	}
+	return s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+		i, err := own(ctx, tx, project, id)
+		if err != nil || i.Status == to {
+			return err
+		}
+		if i.Status != from {
+			return fault.Errorf(fault.Denied, "Not allowed to change the status from %s to %s", i.Status, to)
+		}
+		_, err = tx.NewUpdate().Model((*Image)(nil)).Set("status = ?", to).Set("updated_at = ?", db.Now()).Where("id = ?", id).Exec(ctx)
 		return err
 	})
 }
 
-// Delete forgets an image; its data go when no other image has the same.
-func (s *Service) Delete(ctx context.Context, i Image) error {
-	if i.Protected {
-		return fault.Errorf(fault.Denied, "the image is protected; unset that first")
-	}
-	return s.db.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
-		if _, err := tx.NewDelete().Model((*Image)(nil)).Where("id = ?", i.ID).Exec(ctx); err != nil {
-			return err
-		}
-		for _, sum := range []string{i.SHA512, i.RawSHA512} {
-			if sum == "" {
-				continue
-			}
-			n, err := tx.NewSelect().Model((*Image)(nil)).Where("sha512 = ? OR raw_sha512 = ?", sum, sum).Count(ctx)
-			if err != nil {
-				return err
-			}
-			if n == 0 {
-				if err := os.Remove(s.path(sum)); err != nil && !os.IsNotExist(err) {
-					return fault.E(fault.Internal, "removing the image's data", err)
-				}
-			}
-		}
-		return nil
-	})
-}
-
-func (s *Service) path(sha512 string) string { return filepath.Join(s.dir, "data", sha512) }
-
-// Data opens the data as they were uploaded.
-func (s *Service) Data(i Image) (*os.File, error) {
-	if i.Status != Active {
+// Data opens the data as they were uploaded, for a project; those of a deactivated image only for operators (project "").
+func (s *Service) Data(project string, i Image) (*os.File, error) {
+	switch {
+	case !i.HasData():
 		return nil, fault.Errorf(fault.NotFound, "the image has no data")
+	case i.Status == Deactivated && project != "":
+		return nil, fault.Errorf(fault.Denied, "The requested image has been deactivated. Image data download is forbidden.")
 	}
 	return s.open(i.SHA512)
-}
-
-func (s *Service) open(sum string) (*os.File, error) {
-	f, err := os.Open(s.path(sum))
-	if err != nil {
-		return nil, fault.E(fault.Unavailable, "the image's data are lost; upload it anew as another image", err)
-	}
-	return f, nil
 }
 
 // Raw opens the raw data of an image, and tells their size in bytes: what is written to a disk.
@@ -198,37 +271,8 @@ func (s *Service) Raw(ctx context.Context, id string) (io.ReadCloser, int64, err
 	return f, i.RawSize, nil
 }
 
-// Usable reports with a fault whether an image can be deployed now: its data are there in full.
-func (s *Service) Usable(i Image) error {
-	if i.Status != Active {
-		return fault.Errorf(fault.Conflict, "the image %s is %s; upload its data first", i.ID, i.Status)
-	}
-	if i.DiskFormat == "iso" {
-		return fault.Field("imageRef", "the image %s is an ISO, which can not be written to a disk", i.ID)
-	}
-	f, err := os.Open(s.path(i.RawSHA512))
-	if err != nil {
-		return lost(i, err)
-	}
-	defer func() { _ = f.Close() }()
-	info, err := f.Stat()
-	if err != nil || info.Size() != i.RawSize {
-		return lost(i, err)
-	}
-	return partitioned(i, f)
-}
-
-func lost(i Image, err error) error {
-	return fault.E(fault.Conflict, "the data of the image "+i.ID+" are lost; upload it anew as another image", err)
-}
-
-// partitioned refuses a disk without the signature that ends the first sector of both kinds of partition table, MBR
-// and GPT: it could not be booted, and there would be no place for the config drive.
-func partitioned(i Image, f io.ReaderAt) error {
-	const at = 510
-	var sig [2]byte
-	if _, err := f.ReadAt(sig[:], at); err != nil || sig != [2]byte{0x55, 0xaa} {
-		return fault.Field("imageRef", "the image %s has no partition table (MBR or GPT): it is no disk that could be booted", i.ID)
-	}
-	return nil
+// clone copies a record so that changes of one are not seen in the other.
+func (i Image) clone() Image {
+	i.Tags, i.Properties = slices.Clone(i.Tags), maps.Clone(i.Properties)
+	return i
 }

@@ -2,18 +2,15 @@ package image
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"crypto/md5" // Glance's checksum; the SHA-512 is what we rely on
 	"crypto/sha512"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"hash"
 	"io"
 	"os"
-	"path/filepath"
-	"syscall"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -24,152 +21,197 @@ import (
 // maxImage bounds an image, as uploaded and as raw data.
 const maxImage = 1 << 40
 
-// Upload takes an image's data. The image is usable only when all of it is stored and, for qcow2,
-// converted; after a failure it is as before, and the upload can be repeated.
-func (s *Service) Upload(ctx context.Context, i Image, data io.Reader) error {
-	if i.DiskFormat == "" || i.ContainerFormat == "" {
-		return fault.Field("disk_format", "set disk_format and container_format before uploading")
-	}
-	mine, err := s.beginUpload(ctx, i.ID)
+// Upload takes the data of an image that a project owns ("" is an operator). The image is usable only when all of it is
+// stored, its signature checked and, for qcow2, converted; after a failure it is as before, and the upload can be repeated.
+func (s *Service) Upload(ctx context.Context, project, id string, data io.Reader) error {
+	return s.receive(ctx, project, id, Saving, func(ctx context.Context, i Image, c claim) error {
+		done, files, err := s.store(ctx, i, io.LimitReader(data, c.most+1), c.most)
+		defer files.discard()
+		if err != nil {
+			return err
+		}
+		return s.finish(ctx, done, files, c, nil)
+	})
+}
+
+// claim is the right to give an image its data, and how many bytes may be taken.
+type claim struct {
+	key  string
+	most int64
+}
+
+// receive claims a queued image for the state under way while fn takes data, and gives it back when fn fails.
+func (s *Service) receive(ctx context.Context, project, id string, under Status, fn func(context.Context, Image, claim) error) error {
+	i, c, err := s.begin(ctx, project, id, under)
 	if err != nil {
 		return err
 	}
-	done, err := s.store(ctx, i, data)
-	if err == nil {
-		err = s.endUpload(ctx, done, mine)
-	}
-	if err != nil {
-		return errors.Join(err, s.cancelUpload(context.WithoutCancel(ctx), i.ID, mine))
+	if err := fn(ctx, i, c); err != nil {
+		return errors.Join(err, s.giveBack(context.WithoutCancel(ctx), id, c.key))
 	}
 	return nil
 }
 
-func (s *Service) beginUpload(ctx context.Context, id string) (string, error) {
-	mine := uuid.NewString()
-	return mine, s.db.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
-		res, err := tx.NewUpdate().Model((*Image)(nil)).Set("status = ?", Saving).Set("upload = ?", mine).
-			Where("id = ?", id).Where("status = ?", Queued).Exec(ctx)
-		if err != nil {
+// begin claims a queued image.
+func (s *Service) begin(ctx context.Context, project, id string, under Status) (Image, claim, error) {
+	c := claim{key: uuid.NewString()}
+	i, err := s.Own(ctx, project, id)
+	if err != nil {
+		return i, c, err
+	}
+	share, err := s.share(ctx, i.Owner)
+	if err != nil {
+		return i, c, err
+	}
+	return i, c, s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+		if err := share.another(ctx, tx, CountUploading); err != nil {
 			return err
 		}
-		if n, err := res.RowsAffected(); err != nil || n == 0 {
-			return fault.Errorf(fault.Conflict, "the image has data already, or an upload is under way; make a new image")
-		}
-		return nil
-	})
-}
-
-func (s *Service) endUpload(ctx context.Context, i Image, mine string) error {
-	i.Status, i.UpdatedAt = Active, db.Now()
-	return s.db.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
-		res, err := tx.NewUpdate().Model(&i).Column("status", "size", "checksum", "sha512", "raw_sha512", "raw_size", "updated_at").
-			Set("upload = ''").Where("id = ?", i.ID).Where("upload = ?", mine).Exec(ctx)
-		if err != nil {
+		if i, err = own(ctx, tx, project, id); err != nil {
 			return err
 		}
-		if n, err := res.RowsAffected(); err != nil || n == 0 {
-			return fault.Errorf(fault.Conflict, "the image was deleted during the upload")
+		if i.Status != Queued {
+			return fault.Errorf(fault.Conflict, "the image is %s: only a queued image takes data; make a new one", i.Status)
 		}
-		return nil
-	})
-}
-
-func (s *Service) cancelUpload(ctx context.Context, id, mine string) error {
-	return s.db.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
-		_, err := tx.NewUpdate().Model((*Image)(nil)).Set("status = ?", Queued).Set("upload = ''").Where("id = ? AND upload = ?", id, mine).Exec(ctx)
+		if err := ready(i); err != nil {
+			return err
+		}
+		if c.most, err = share.room(ctx, tx, under); err != nil {
+			return err
+		}
+		_, err = tx.NewUpdate().Model((*Image)(nil)).Set("status = ?", under).Set("upload = ?", c.key).Set("failed = ?", false).Where("id = ?", id).Exec(ctx)
 		return err
 	})
 }
 
-// store writes the data to a file of their own and returns the image with what is known of them.
-func (s *Service) store(ctx context.Context, i Image, data io.Reader) (Image, error) {
-	// The first bytes tell what it really is: a qcow2 given as raw would be written to disks as it is.
-	peek := bufio.NewReaderSize(data, 64<<10)
-	head, _ := peek.Peek(len(qcow2Magic))
-	if i.DiskFormat == "raw" && bytes.Equal(head, qcow2Magic) {
-		return i, fault.Field("disk_format", "the data are qcow2, but the image says raw")
+// ready reports what has to be said of an image before it can have data.
+func ready(i Image) error {
+	switch {
+	case i.ContainerFormat == "":
+		return fault.Field("container_format", "container_format needs to be set before the data")
+	case i.DiskFormat == "":
+		return fault.Field("disk_format", "disk_format needs to be set before the data")
 	}
-	md, sum := md5.New(), sha512.New()
-	path, size, err := s.spool(ctx, peek, md, sum)
-	if err != nil {
-		return i, err
-	}
-	defer func() { _ = os.Remove(path) }() // gone already if it was kept
-	if size == 0 {
-		return i, fault.Errorf(fault.Invalid, "the upload is empty")
-	}
-	i.Size, i.Checksum, i.SHA512 = size, hex.EncodeToString(md.Sum(nil)), hex.EncodeToString(sum.Sum(nil))
-	if i.DiskFormat == "qcow2" {
-		if i.RawSHA512, i.RawSize, err = s.convert(ctx, path); err != nil {
-			return i, err
-		}
-	} else {
-		i.RawSHA512, i.RawSize = i.SHA512, size
-	}
-	return i, s.keep(path, i.SHA512)
+	return nil
 }
 
-// spool streams data to a new file, through the hashes, leaving holes where there are only zeros.
-func (s *Service) spool(ctx context.Context, data io.Reader, hashes ...hash.Hash) (path string, size int64, err error) {
-	f, err := os.CreateTemp(filepath.Join(s.dir, "uploads"), "image-*")
+// finish makes the stored data the image's, if the claim still holds. What is in use is counted and kept under locks, so
+// that neither two uploads share what is left of a quota, nor a deletion takes the files that were just kept. also records
+// what else ends with that; it may be nil.
+func (s *Service) finish(ctx context.Context, i Image, files stored, c claim, also func(ctx context.Context, tx db.Tx) error) error {
+	share, err := s.share(ctx, i.Owner)
 	if err != nil {
-		return "", 0, explain(err)
+		return err
 	}
-	defer func() {
-		if err == nil {
-			err = explain(f.Sync())
+	i.Status, i.UpdatedAt = Active, db.Now()
+	return s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+		if err := share.lock(ctx, tx); err != nil {
+			return err
 		}
-		err = errors.Join(err, f.Close())
+		most, err := share.room(ctx, tx, Saving)
 		if err != nil {
-			_ = os.Remove(f.Name())
+			return err
 		}
-	}()
-	buf := make([]byte, 1<<20)
-	zeros := make([]byte, len(buf))
-	for {
-		n, readErr := io.ReadFull(data, buf)
-		for _, h := range hashes {
-			_, _ = h.Write(buf[:n]) // never fails
+		if i.Size > most {
+			return share.tooMuch(SizeTotal)
 		}
-		if n > 0 && !bytes.Equal(buf[:n], zeros[:n]) {
-			if _, err := f.WriteAt(buf[:n], size); err != nil {
-				return f.Name(), size, explain(err)
+		if err := s.lockData(ctx, tx, i.SHA512, i.RawSHA512); err != nil {
+			return err
+		}
+		res, err := tx.NewUpdate().Model(&i).Column("status", "size", "checksum", "sha512", "raw_sha512", "raw_size", "updated_at").
+			Set("upload = ''").Set("staged = 0").Set("failed = ?", false).Where("id = ?", i.ID).Where("upload = ?", c.key).Exec(ctx)
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 0 {
+			return fault.Errorf(fault.Conflict, "the image was deleted while its data came")
+		}
+		if also != nil {
+			if err := also(ctx, tx); err != nil {
+				return err
 			}
 		}
-		size += int64(n)
-		switch {
-		case size > maxImage:
-			return f.Name(), size, fault.Errorf(fault.TooLarge, "the image is larger than %d bytes", int64(maxImage))
-		case ctx.Err() != nil:
-			return f.Name(), size, fault.E(fault.Unavailable, "the upload was broken off", ctx.Err())
-		case errors.Is(readErr, io.EOF), errors.Is(readErr, io.ErrUnexpectedEOF):
-			return f.Name(), size, explain(f.Truncate(size))
-		case readErr != nil:
-			return f.Name(), size, fault.E(fault.Invalid, "the upload broke off; repeat it", readErr)
+		return s.keep(files)
+	})
+}
+
+// giveBack makes a claimed image queued again.
+func (s *Service) giveBack(ctx context.Context, id, key string) error {
+	return s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+		_, err := tx.NewUpdate().Model((*Image)(nil)).Set("status = ?", Queued).Set("upload = ''").Set("staged = 0").Where("id = ? AND upload = ?", id, key).Exec(ctx)
+		return err
+	})
+}
+
+// Stage keeps data of an image that a project owns until an import makes them the image's.
+func (s *Service) Stage(ctx context.Context, project, id string, data io.Reader) error {
+	return s.receive(ctx, project, id, Uploading, func(ctx context.Context, _ Image, c claim) error {
+		path, size, err := s.spool(ctx, io.LimitReader(data, c.most+1), c.most)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = os.Remove(path) }() // gone already if it was kept
+		if size == 0 {
+			return errEmpty()
+		}
+		return s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+			res, err := tx.NewUpdate().Model((*Image)(nil)).Set("upload = ''").Set("staged = ?", size).Set("updated_at = ?", db.Now()).
+				Where("id = ? AND upload = ?", id, c.key).Exec(ctx)
+			if err != nil {
+				return err
+			}
+			if n, err := res.RowsAffected(); err != nil || n == 0 {
+				return fault.Errorf(fault.Conflict, "the image was deleted while its data came")
+			}
+			return s.move(path, s.staging(id))
+		})
+	})
+}
+
+func errEmpty() error { return fault.Errorf(fault.Invalid, "there are no data") }
+
+// store writes the data to files of their own and returns the image with what is known of them.
+func (s *Service) store(ctx context.Context, i Image, data io.Reader, most int64) (Image, stored, error) {
+	files := stored{}
+	sig, err := s.signature(i.Properties, time.Now())
+	if err != nil {
+		return i, files, err
+	}
+	peek := bufio.NewReaderSize(data, 64<<10)
+	head, _ := peek.Peek(headSize)
+	if err := agrees(i.DiskFormat, head); err != nil {
+		return i, files, err
+	}
+	md, sum := md5.New(), sha512.New()
+	hashes := []hash.Hash{md, sum}
+	if sig != nil {
+		hashes = append(hashes, sig.hash)
+	}
+	path, size, err := s.spool(ctx, peek, most, hashes...)
+	if err != nil {
+		return i, files, err
+	}
+	i.Size, i.Checksum, i.SHA512 = size, hex.EncodeToString(md.Sum(nil)), hex.EncodeToString(sum.Sum(nil))
+	i.RawSHA512, i.RawSize = "", 0
+	files[i.SHA512] = path
+	if size == 0 {
+		return i, files, errEmpty()
+	}
+	if sig != nil {
+		if err := sig.verify(); err != nil {
+			return i, files, err
 		}
 	}
-}
-
-// explain tells a full disk apart from other trouble.
-func explain(err error) error {
-	if errors.Is(err, syscall.ENOSPC) {
-		return fault.E(fault.Unavailable, "the disk for images is full; ask the operator to make room", err)
+	switch i.DiskFormat {
+	case "qcow2":
+		raw, sum, rawSize, err := s.convert(ctx, path)
+		if err != nil {
+			return i, files, err
+		}
+		files[sum] = raw
+		i.RawSHA512, i.RawSize = sum, rawSize
+	case "raw", "iso":
+		i.RawSHA512, i.RawSize = i.SHA512, size
 	}
-	return fault.Wrap("storing the image", err)
-}
-
-// keep moves a finished file to where its content says, in one step.
-func (s *Service) keep(path, sum string) error {
-	if err := os.Rename(path, s.path(sum)); err != nil {
-		return fault.E(fault.Internal, "keeping the image's data", err)
-	}
-	return syncDir(filepath.Join(s.dir, "data"))
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("opening %s: %w", dir, err)
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return i, files, nil
 }

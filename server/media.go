@@ -10,6 +10,7 @@ import (
 	"github.com/hagane-cloud/hagane/bmc"
 	"github.com/hagane-cloud/hagane/db"
 	"github.com/hagane-cloud/hagane/fault"
+	"github.com/hagane-cloud/hagane/image"
 	"github.com/hagane-cloud/hagane/node"
 	"github.com/hagane-cloud/hagane/secret"
 )
@@ -51,8 +52,8 @@ func (s *Service) Attach(ctx context.Context, project string, id ID, imageID str
 	switch {
 	case img.DiskFormat != "iso":
 		return fault.E(fault.BadMedia, "the image "+imageID+" is no ISO (its disk format is "+img.DiskFormat+")", nil)
-	case img.RawSize == 0:
-		return fault.Errorf(fault.Conflict, "the image %s has no data yet", imageID)
+	case img.Status != image.Active:
+		return fault.Errorf(fault.Conflict, "the image %s is %s, and must be active", imageID, img.Status)
 	}
 	return s.onHardware(ctx, project, id, func(ctx context.Context, tx db.Tx, srv *Server) error {
 		if n, err := tx.NewSelect().Model((*Medium)(nil)).Where("server_id = ?", id).Count(ctx); err != nil {
@@ -115,5 +116,5 @@ func (s *Service) MediumData(ctx context.Context, token string) (io.ReadSeekClos
 	if err != nil {
 		return nil, err
 	}
-	return s.images.Data(img)
+	return s.images.Data("", img)
 }

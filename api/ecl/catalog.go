@@ -6,7 +6,6 @@ import (
 
 	"github.com/hagane-cloud/hagane/api"
 	"github.com/hagane-cloud/hagane/fault"
-	"github.com/hagane-cloud/hagane/image"
 	"github.com/hagane-cloud/hagane/node"
 	"github.com/hagane-cloud/hagane/server"
 )
@@ -82,21 +81,14 @@ func (e *ecl) limits(w http.ResponseWriter, r *api.Request) error {
 }
 
 func (e *ecl) listImages(w http.ResponseWriter, r *api.Request) error {
-	all, err := e.images.List(r.Context(), r.Caller.ProjectID())
+	all, err := e.images.Named(r.Context(), r.Caller.ProjectID(), r.URL.Query().Get("name"))
 	if err != nil {
 		return err
 	}
 	docs := []api.Object{}
 	for _, i := range all {
-		if want := r.URL.Query().Get("name"); (want != "" && want != i.Name) || i.Status != image.Active {
-			continue
-		}
-		metadata := i.Properties
-		if metadata == nil {
-			metadata = map[string]string{}
-		}
 		docs = append(docs, api.Object{"id": i.ID, "name": i.Name, "status": "ACTIVE", "created": api.Time(i.CreatedAt), "updated": api.Time(i.UpdatedAt), "minDisk": i.MinDisk,
-			"minRam": i.MinRAM, "progress": 100, "metadata": metadata, "OS-EXT-IMG-SIZE:size": i.Size, "links": links(r, "images", i.ID)})
+			"minRam": i.MinRAM, "progress": 100, "metadata": i.Properties, "OS-EXT-IMG-SIZE:size": i.Size, "links": links(r, "images", i.ID)})
 	}
 	return api.JSON(w, http.StatusOK, api.Object{"images": docs})
 }

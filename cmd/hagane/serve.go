@@ -58,6 +58,7 @@ type serveOptions struct {
 	verbose                        bool
 	limits                         api.Limits
 	passwords                      identity.Policy
+	importFrom                     []string
 
 	wired func(c *cloud) // called before anything starts; tests look in here
 }
@@ -85,6 +86,7 @@ func serveCommand() *cobra.Command {
 	f.Float64Var(&o.limits.User.PerSecond, "user-rate", api.DefaultLimits.User.PerSecond, "requests a second that one user may make in the long run; 0 is no limit")
 	f.Float64Var(&o.limits.Address.PerSecond, "address-rate", api.DefaultLimits.Address.PerSecond, "requests a second that one address may make; 0 is no limit")
 	f.Float64Var(&o.limits.Guests.PerSecond, "login-rate", api.DefaultLimits.Guests.PerSecond, "logins a second that one address may make; 0 is no limit")
+	f.StringSliceVar(&o.importFrom, "import-from", nil, "prefixes that are not public, and from which images may be imported all the same, at any port")
 	f.StringVar(&o.pace, "bmc-pace", "real", "how patient to be with BMCs: real, or lab for simulated ones that recover within moments")
 	f.DurationVar(&o.passwords.PasswordAge, "password-age", 0, "after which a user must change the password; 0: never")
 	f.IntVar(&o.passwords.PasswordMin, "password-min", 6, "bytes that a password must have")
@@ -202,7 +204,11 @@ func wire(o serveOptions, d *db.DB, log *slog.Logger) (*cloud, error) {
 	c.identity = identity.NewService(d, box, o.passwords)
 	c.audit, c.keys = audit.NewService(d, log), idempotency.NewService(d, box)
 	c.networks = network.NewService(network.Options{DB: d, Box: box, Open: openSwitch, VLANLo: 100, VLANHi: 3999, Systems: systemNetworks()})
-	if c.images, err = image.NewService(d, filepath.Join(o.data, "images")); err != nil {
+	imaging, err := c.imageOptions()
+	if err != nil {
+		return nil, err
+	}
+	if c.images, err = image.NewService(imaging); err != nil {
 		return nil, err
 	}
 	book, err := profile.Load(filepath.Join(o.data, "profiles"))
@@ -219,6 +225,7 @@ func wire(o serveOptions, d *db.DB, log *slog.Logger) (*cloud, error) {
 	c.conductor.Every("close idle BMC sessions", 30*time.Second, func(ctx context.Context) error { return c.nodes.CloseIdle(ctx, keepSession) })
 	c.conductor.Every("drop expired tokens", 10*time.Minute, c.identity.Expire)
 	c.conductor.Every("drop old audit records", time.Hour, c.audit.Expire)
+	c.conductor.Every("forget old image tasks", time.Hour, c.images.Expire)
 	c.conductor.Every("forget old idempotency keys", time.Hour, c.keys.Expire)
 	return c, nil
 }
@@ -282,7 +289,9 @@ func (c *cloud) listen(ctx context.Context, g *errgroup.Group) error {
 		}
 		return nil
 	})
-	auditing, ended := context.WithCancel(context.WithoutCancel(ctx)) // until the last request has been answered
+	importing := make(chan struct{})
+	g.Go(func() error { defer close(importing); c.images.Run(ctx); return nil })
+	auditing, ended := context.WithCancel(context.WithoutCancel(ctx)) // until the last request has been answered, and no import goes on
 	g.Go(func() error { c.audit.Run(auditing); return nil })
 	g.Go(func() error {
 		<-ctx.Done()
@@ -292,6 +301,7 @@ func (c *cloud) listen(ctx context.Context, g *errgroup.Group) error {
 		if err := hs.Shutdown(stop); err != nil {
 			_ = hs.Close()
 		}
+		<-importing
 		return nil
 	})
 	c.log.Info("the cloud is up", "url", fmt.Sprintf("http://%s/identity/v3", l.Addr()), "access", filepath.Join(c.o.data, "clouds.yaml"), "roles", c.o.roles)

@@ -1,0 +1,52 @@
+package image
+
+import (
+	"io"
+	"os"
+
+	"github.com/hagane-cloud/hagane/fault"
+)
+
+// onDisks are the formats that a server's disk can be written from.
+func onDisks(format string) bool { return format == "raw" || format == "qcow2" }
+
+// Usable reports with a fault whether an image can be deployed now: its data are there in full.
+func (s *Service) Usable(i Image) error {
+	switch {
+	case i.Status == Deactivated:
+		return fault.Errorf(fault.Conflict, "the image %s is deactivated; reactivate it first", i.ID)
+	case i.Status != Active:
+		return fault.Errorf(fault.Conflict, "the image %s is %s; upload its data first", i.ID, i.Status)
+	case i.DiskFormat == "iso":
+		return fault.Field("imageRef", "the image %s is an ISO, which can not be written to a disk", i.ID)
+	case !onDisks(i.DiskFormat):
+		return fault.Field("imageRef", "the image %s is %s, which is kept but can not be written to a disk: convert it (qemu-img convert -O qcow2) and upload that", i.ID, i.DiskFormat)
+	case i.ContainerFormat != "bare":
+		return fault.Field("imageRef", "the image %s is in a container of the format %s: only bare disks can be written", i.ID, i.ContainerFormat)
+	}
+	f, err := os.Open(s.path(i.RawSHA512))
+	if err != nil {
+		return lost(i, err)
+	}
+	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
+	if err != nil || info.Size() != i.RawSize {
+		return lost(i, err)
+	}
+	return partitioned(i, f)
+}
+
+func lost(i Image, err error) error {
+	return fault.E(fault.Conflict, "the data of the image "+i.ID+" are lost; upload it anew as another image", err)
+}
+
+// partitioned refuses a disk without the signature that ends the first sector of both kinds of partition table, MBR
+// and GPT: it could not be booted, and there would be no place for the config drive.
+func partitioned(i Image, f io.ReaderAt) error {
+	const at = 510
+	var sig [2]byte
+	if _, err := f.ReadAt(sig[:], at); err != nil || sig != [2]byte{0x55, 0xaa} {
+		return fault.Field("imageRef", "the image %s has no partition table (MBR or GPT): it is no disk that could be booted", i.ID)
+	}
+	return nil
+}
