@@ -206,6 +206,16 @@ func startIsolation(t *testing.T) *isolation {
 		c.ids[kind] = doc[kind][0].ID
 	}
 	c.ids["projects"] = c.victim
+	must[any](c.testCloud, victim, "PUT", "compute", "/servers/"+s.Server.ID+"/tags/victims-tag", nil)
+	sg := must[struct {
+		Group struct{ ID string } `json:"server_group"`
+	}](c.testCloud, victim, "POST", "compute", "/os-server-groups", object{"server_group": object{"name": "victims-group", "policies": []string{"anti-affinity"}}})
+	acts := must[struct {
+		Actions []struct {
+			Request string `json:"request_id"`
+		} `json:"instanceActions"`
+	}](c.testCloud, victim, "GET", "compute", "/servers/"+s.Server.ID+"/os-instance-actions", nil)
+	c.ids["tags"], c.ids["os-server-groups"], c.ids["os-instance-actions"], c.ids["os-interface"] = "victims-tag", sg.Group.ID, acts.Actions[0].Request, c.ids["ports"]
 	nodes := must[struct{ Nodes []struct{ UUID string } }](c.testCloud, c.admin, "GET", "baremetal", "/v1/nodes", nil)
 	c.ids["nodes"] = nodes.Nodes[0].UUID
 	nics := must[struct{ Ports []struct{ UUID string } }](c.testCloud, c.admin, "GET", "baremetal", "/v1/ports", nil)
