@@ -11,8 +11,8 @@ import (
 
 func flavorDoc(r *api.Request, f server.Flavor) api.Object {
 	d := api.Object{"id": f.ID, "name": f.Name, "ram": f.RAM, "disk": f.Disk, "vcpus": f.VCPUs, "swap": "", "rxtx_factor": 1.0,
-		"OS-FLV-EXT-DATA:ephemeral": 0, "OS-FLV-DISABLED:disabled": false, "os-flavor-access:is_public": !f.Private, "links": links(r, "flavors", f.ID),
-		"description": orNull(f.Description), "extra_specs": orEmpty(f.Specs)}
+		"OS-FLV-EXT-DATA:ephemeral": 0, "OS-FLV-DISABLED:disabled": false, "os-flavor-access:is_public": !f.Private, "links": links(r, "flavors", f.ID)}
+	d["description"], d["extra_specs"] = orNull(f.Description), orEmpty(f.Specs)
 	if microOf(r) >= 75 {
 		d["swap"] = 0
 	}
@@ -21,7 +21,8 @@ func flavorDoc(r *api.Request, f server.Flavor) api.Object {
 
 func (n *nova) listFlavors(w http.ResponseWriter, r *api.Request) error {
 	return n.flavors(w, r, func(f server.Flavor) api.Object {
-		d := api.Object{"id": f.ID, "name": f.Name, "links": links(r, "flavors", f.ID), "description": orNull(f.Description)}
+		d := api.Object{"id": f.ID, "name": f.Name, "links": links(r, "flavors", f.ID)}
+		d["description"] = orNull(f.Description)
 		return since{"description": 55}.at(r, d)
 	})
 }

@@ -9,7 +9,8 @@ import (
 )
 
 func groupDoc(r *api.Request, g server.Group) api.Object {
-	d := api.Object{"id": g.ID, "name": g.Name, "members": g.Members, "project_id": g.ProjectID, "user_id": g.UserID}
+	d := api.Object{"id": g.ID, "name": g.Name, "members": g.Members}
+	d["project_id"], d["user_id"] = g.ProjectID, g.UserID
 	if microOf(r) < 64 {
 		d["policies"], d["metadata"] = []server.Policy{g.Policy}, api.Object{}
 	} else {

@@ -140,8 +140,10 @@ func (n *nova) attachVolume(_ http.ResponseWriter, r *api.Request) error {
 
 // actionDoc is what was asked of a server. There are no events below it: what a node does is in its runs, for operators.
 func actionDoc(r *api.Request, a server.Action) api.Object {
-	return since{"updated_at": 58}.at(r, api.Object{"action": a.Name, "instance_uuid": a.ServerID, "request_id": a.Request, "user_id": a.UserID,
-		"project_id": a.ProjectID, "start_time": instant(a.At), "message": orNull(a.Message), "updated_at": instant(a.UpdatedAt)})
+	d := api.Object{"action": a.Name, "instance_uuid": a.ServerID, "request_id": a.Request, "user_id": a.UserID,
+		"project_id": a.ProjectID, "start_time": instant(a.At), "message": orNull(a.Message)}
+	d["updated_at"] = instant(a.UpdatedAt)
+	return since{"updated_at": 58}.at(r, d)
 }
 
 func (n *nova) instanceActions(w http.ResponseWriter, r *api.Request) error {

@@ -9,7 +9,9 @@ import (
 )
 
 func keyPairDoc(r *api.Request, k server.KeyPair) api.Object {
-	return since{"type": 2}.at(r, api.Object{"name": k.Name, "fingerprint": k.Fingerprint, "public_key": k.PublicKey, "type": "ssh"})
+	d := api.Object{"name": k.Name, "fingerprint": k.Fingerprint, "public_key": k.PublicKey}
+	d["type"] = "ssh"
+	return since{"type": 2}.at(r, d)
 }
 
 // keysOf is whose key pairs a request is about: the caller's, or those of a user whom an operator names.

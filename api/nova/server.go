@@ -166,8 +166,9 @@ func (a around) doc(r *api.Request, s *server.Server, one bool) api.Object {
 		"links": links(r, "servers", string(s.ID)), "OS-DCF:diskConfig": "MANUAL", "OS-EXT-AZ:availability_zone": zone, "config_drive": "True",
 		"key_name": orNull(s.KeyName), "OS-SRV-USG:launched_at": instant(s.LaunchedAt.Time), "OS-SRV-USG:terminated_at": nil,
 		"security_groups": a.guards(s), "os-extended-volumes:volumes_attached": []api.Object{},
-		"OS-EXT-STS:task_state": c.task, "OS-EXT-STS:vm_state": c.vm, "OS-EXT-STS:power_state": c.power,
-		"locked": s.LockedBy != "", "locked_reason": orNull(s.LockedReason), "description": orNull(s.Description), "tags": labels(s), "trusted_image_certificates": nil}
+		"OS-EXT-STS:task_state": c.task, "OS-EXT-STS:vm_state": c.vm, "OS-EXT-STS:power_state": c.power}
+	d["locked"], d["locked_reason"], d["description"] = s.LockedBy != "", orNull(s.LockedReason), orNull(s.Description)
+	d["tags"], d["trusted_image_certificates"] = labels(s), nil
 	switch s.State {
 	case server.Active:
 		d["progress"] = 100
