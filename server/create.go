@@ -33,6 +33,7 @@ type Wanted struct {
 	Hostname                string // "" is made of the name
 	Labels                  []string
 	GroupID                 string // of the server group that it is to be in; "" is none
+	Operator                bool   // an operator asks, who may use every flavor
 }
 
 // Networking says what no network in a request means.
@@ -167,7 +168,11 @@ type blueprint struct {
 func (s *Service) plan(ctx context.Context, w *Wanted) (blueprint, error) {
 	var b blueprint
 	var err error
-	if b.flavor, err = s.Flavor(ctx, w.ProjectID, w.FlavorID); err != nil {
+	whose := w.ProjectID
+	if w.Operator {
+		whose = ""
+	}
+	if b.flavor, err = s.Flavor(ctx, whose, w.FlavorID); err != nil {
 		return b, err
 	}
 	if b.image, err = s.images.Get(ctx, w.ProjectID, w.ImageID); err != nil {

@@ -97,7 +97,7 @@ func only(fields map[string]string) error {
 func (b createBody) wanted(r *api.Request) (server.Wanted, error) {
 	s := b.Server
 	w := server.Wanted{ProjectID: r.Caller.ProjectID(), UserID: r.Caller.User.ID, Name: s.Name, FlavorID: last(s.FlavorRef), ImageID: last(s.ImageRef), Zone: s.Zone,
-		KeyName: s.KeyName, Metadata: s.Metadata, AdminPass: s.AdminPass, Hostname: s.Hostname, Labels: s.Tags}
+		KeyName: s.KeyName, Metadata: s.Metadata, AdminPass: s.AdminPass, Hostname: s.Hostname, Labels: s.Tags, Operator: r.Caller.Operator()}
 	api.Set(&w.Description, s.Description)
 	err := only(map[string]string{"OS-DCF:diskConfig": s.DiskConfig, "accessIPv4": s.AccessIPv4, "accessIPv6": s.AccessIPv6, "host": s.Host, "hypervisor_hostname": s.Hypervisor})
 	switch {
