@@ -145,11 +145,7 @@ func (n *nova) updateFlavor(w http.ResponseWriter, r *api.Request) error {
 }
 
 func (n *nova) deleteFlavor(w http.ResponseWriter, r *api.Request) error {
-	err := n.servers.DeleteFlavor(r.Context(), r.PathValue("id"))
-	if err == nil {
-		w.WriteHeader(http.StatusAccepted)
-	}
-	return err
+	return acceptedIf(w, n.servers.DeleteFlavor(r.Context(), r.PathValue("id")))
 }
 
 type tenantBody struct {

@@ -108,6 +108,7 @@ func (n *nova) fixed(r *api.Request) error {
 	return fault.Errorf(fault.Conflict, "the interfaces of a bare-metal server are plugged when it is created, and can not be changed after that; create another server with the networks that it needs")
 }
 
+// guards are the security groups of a server's ports, with their rules.
 func (n *nova) guards(w http.ResponseWriter, r *api.Request) error {
 	s, a, err := n.with(r)
 	if err != nil {
@@ -118,8 +119,14 @@ func (n *nova) guards(w http.ResponseWriter, r *api.Request) error {
 	for _, p := range a.inOrder(s) {
 		ids = append(ids, p.Groups...)
 	}
-	for _, id := range unique(ids) {
-		docs = append(docs, api.Object{"id": id, "name": a.groups[id], "tenant_id": s.ProjectID, "description": "", "rules": []api.Object{}})
+	if len(ids) > 0 {
+		gs, err := n.networks.Groups(r.Context(), network.Owner(s.ProjectID), network.Query{Where: map[string][]string{"id": unique(ids)}})
+		if err != nil {
+			return err
+		}
+		for _, g := range gs {
+			docs = append(docs, securityGroupDoc(g, a.groups))
+		}
 	}
 	return api.JSON(w, http.StatusOK, api.Object{"security_groups": docs})
 }

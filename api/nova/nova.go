@@ -102,6 +102,14 @@ func (n *nova) catalogRoutes() []api.Route {
 		{"GET", "/v2.1/os-server-groups/{id}", api.Readers, n.group},
 		{"DELETE", "/v2.1/os-server-groups/{id}", api.Members, n.deleteGroup},
 
+		{"GET", "/v2.1/os-security-groups", api.Readers, proxied(n.securityGroups)},
+		{"POST", "/v2.1/os-security-groups", api.Members, proxied(n.createSecurityGroup)},
+		{"GET", "/v2.1/os-security-groups/{id}", api.Readers, proxied(n.securityGroup)},
+		{"PUT", "/v2.1/os-security-groups/{id}", api.Members, proxied(n.updateSecurityGroup)},
+		{"DELETE", "/v2.1/os-security-groups/{id}", api.Members, proxied(n.deleteSecurityGroup)},
+		{"POST", "/v2.1/os-security-group-rules", api.Members, proxied(n.createRule)},
+		{"DELETE", "/v2.1/os-security-group-rules/{id}", api.Members, proxied(n.deleteRule)},
+
 		{"GET", "/v2.1/os-availability-zone", api.Readers, n.zones},
 		{"GET", "/v2.1/limits", api.Readers, n.limits},
 		{"GET", "/v2.1/extensions", api.Readers, n.extensions},

@@ -124,11 +124,7 @@ func (n *nova) setQuota(w http.ResponseWriter, r *api.Request) error {
 }
 
 func (n *nova) resetQuota(w http.ResponseWriter, r *api.Request) error {
-	err := n.servers.ResetQuotas(r.Context(), r.PathValue("project"))
-	if err == nil {
-		w.WriteHeader(http.StatusAccepted)
-	}
-	return err
+	return acceptedIf(w, n.servers.ResetQuotas(r.Context(), r.PathValue("project")))
 }
 
 // defaultClass is the only class of quotas: what holds for projects of which nothing else was said.

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"path"
 	"slices"
@@ -261,12 +260,4 @@ func (c *isolation) actors() []actor {
 		out[i].project = doc.Token.Project.ID
 	}
 	return out
-}
-
-// roleOn makes a user with a role on a project.
-func (c *isolation) roleOn(project, user, role string) {
-	c.Helper()
-	ps := must[struct{ Projects []struct{ ID string } }](c.testCloud, c.admin, "GET", "identity", "/projects?name="+project, nil)
-	u := must[struct{ User struct{ ID string } }](c.testCloud, c.admin, "POST", "identity", "/users", object{"user": object{"name": user, "password": "password of " + user}})
-	must[any](c.testCloud, c.admin, "PUT", "identity", fmt.Sprintf("/projects/%s/users/%s/roles/role-%s", ps.Projects[0].ID, u.User.ID, role), nil)
 }
