@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -10,10 +11,15 @@ import (
 
 // TestCommands plays the scripts of testdata, in which people work at a terminal, on one cloud. Beside
 // testscript's own commands they have "reach NODE STATE", which waits for a provision state: the commands'
-// own waiting looks every ten seconds only.
+// own waiting looks every ten seconds only; and "status SERVER STATUS", which waits for that of a server.
 func TestCommands(t *testing.T) {
 	c := start(t)
 	web := c.web()
+	c.enrol(3)
+	image := filepath.Join(t.TempDir(), "disk.img")
+	if err := os.WriteFile(image, disk(), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(e *testscript.Env) error {
@@ -22,11 +28,12 @@ func TestCommands(t *testing.T) {
 			e.Setenv("HOME", e.WorkDir) // the commands keep caches there
 			e.Setenv("BASE", c.base)
 			e.Setenv("WEB", web)
+			e.Setenv("DISK", image)             // of a system that can be deployed
 			e.Setenv("IRONIC_MAX_RETRIES", "1") // the command repeats what conflicts, as if a lock were in the way
 			e.Setenv("IRONIC_RETRY_INTERVAL", "1")
 			return nil
 		},
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"reach": c.scriptReach},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"reach": c.scriptReach, "status": c.scriptStatus},
 	})
 }
 
@@ -43,6 +50,26 @@ func (c *cloud) scriptReach(ts *testscript.TestScript, neg bool, args []string) 
 			return
 		case n.LastError != "" || time.Now().After(deadline):
 			ts.Fatalf("the node is %s, not %s: %s", n.State, args[1], n.LastError)
+		}
+		<-time.After(50 * time.Millisecond)
+	}
+}
+
+func (c *cloud) scriptStatus(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: status SERVER STATUS")
+	}
+	deadline := time.Now().Add(60 * time.Second)
+	for {
+		var l struct {
+			Servers []struct{ Name, Status string }
+		}
+		ts.Check(c.try("GET", "/compute/v2.1/servers/detail?name=^"+args[0]+"$", nil, &l))
+		if len(l.Servers) == 1 && l.Servers[0].Status == args[1] {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("the server is %+v, not %s", l.Servers, args[1])
 		}
 		<-time.After(50 * time.Millisecond)
 	}

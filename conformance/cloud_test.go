@@ -196,13 +196,37 @@ func (c *cloud) enrol(count int) {
 	c.Helper()
 	for i := range count {
 		var n node
-		c.call("POST", "/baremetal/v1/nodes", object{"name": fmt.Sprintf("fake-%d", i), "driver": "fake-hardware", "resource_class": "baremetal"}, &n)
+		c.call("POST", "/baremetal/v1/nodes", object{"name": fmt.Sprintf("fake-%d", i), "driver": "fake-hardware", "resource_class": "baremetal", "properties": object{"zone": "nova"}}, &n)
 		c.call("POST", "/baremetal/v1/ports", object{"node_uuid": n.UUID, "address": fmt.Sprintf("52:54:00:00:01:%02x", i)}, nil)
 		for _, step := range [][2]string{{"manage", "manageable"}, {"provide", "available"}} {
 			c.call("PUT", "/baremetal/v1/nodes/"+n.UUID+"/states/provision", object{"target": step[0]}, nil)
 			c.reach(n.UUID, step[1])
 		}
 	}
+}
+
+// ground makes a network with a subnet, and an image, of a name, for everyone.
+func (c *cloud) ground(name string) (network, image string) {
+	c.Helper()
+	var n struct{ Network struct{ ID string } }
+	c.call("POST", "/network/v2.0/networks", object{"network": object{"name": name, "shared": true}}, &n)
+	c.call("POST", "/network/v2.0/subnets", object{"subnet": object{"name": name, "network_id": n.Network.ID, "ip_version": 4, "cidr": "10.60.0.0/24"}}, nil)
+	var i struct{ ID string }
+	c.call("POST", "/image/v2/images", object{"name": name, "disk_format": "raw", "container_format": "bare", "visibility": "public"}, &i)
+	req, err := http.NewRequestWithContext(c.Context(), "PUT", c.base+"/image/v2/images/"+i.ID+"/file", bytes.NewReader(disk()))
+	if err != nil {
+		c.Fatal(err)
+	}
+	req.Header.Set("X-Auth-Token", c.token)
+	req.Header.Set("Content-Type", "application/octet-stream")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		c.Fatal(err)
+	}
+	if _ = res.Body.Close(); res.StatusCode != http.StatusNoContent {
+		c.Fatalf("uploading an image: %s", res.Status)
+	}
+	return n.Network.ID, i.ID
 }
 
 // disk is the image of a disk with a partition table of one partition.

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/gophercloud/gophercloud/v2"
+	_ "golang.org/x/crypto/ssh" // which its tests of compute import
 )
 
 // acceptance is where gophercloud keeps the tests that it runs against a real OpenStack.
@@ -25,9 +26,9 @@ func TestGophercloud(t *testing.T) {
 		t.Fatalf("no lists of tests: %v", err)
 	}
 	c := start(t)
-	c.enrol(2)
+	c.enrol(6)
 	c.call("POST", "/identity/v3/regions", object{"region": object{"id": "RegionOne"}}, nil) // the tests know DevStack's
-	env := append(c.gophercloudEnv(), c.gophercloudImages()...)
+	env := append(append(c.gophercloudEnv(), c.gophercloudImages()...), c.gophercloudGround()...)
 	member := c.gophercloudMember()
 	for _, path := range lists {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
@@ -131,7 +132,7 @@ func (c *cloud) gophercloudEnv() []string {
 	return []string{
 		"OS_AUTH_URL=" + c.rc["OS_AUTH_URL"], "OS_USERNAME=" + c.rc["OS_USERNAME"], "OS_PASSWORD=" + c.rc["OS_PASSWORD"], "OS_DOMAIN_NAME=Default",
 		"OS_PROJECT_NAME=" + c.rc["OS_PROJECT_NAME"], "OS_REGION_NAME=" + c.rc["OS_REGION_NAME"], "OS_BRANCH=master", "OS_CLIENT_CONFIG_FILE=", "OS_CLOUD=",
-		"OS_IMAGE_ID=unset", "OS_FLAVOR_ID=unset", "OS_FLAVOR_ID_RESIZE=unset too", "OS_POOL_NAME=unset", "OS_EXTGW_ID=unset",
+		"OS_POOL_NAME=unset", "OS_EXTGW_ID=unset",
 	}
 }
 
@@ -144,4 +145,14 @@ func (c *cloud) gophercloudMember() []string {
 	c.call("POST", "/identity/v3/users", object{"user": object{"name": name, "password": password}}, &u)
 	c.call("PUT", "/identity/v3/projects/"+p.Project.ID+"/users/"+u.User.ID+"/roles/role-member", nil, nil)
 	return []string{"OS_USERNAME=" + name, "OS_PASSWORD=" + password, "OS_PROJECT_NAME=" + name}
+}
+
+// gophercloudGround makes what its tests want to be there for servers: an image, a network and two flavors, for everyone.
+func (c *cloud) gophercloudGround() []string {
+	c.Helper()
+	net, img := c.ground("private")
+	var f struct{ Flavors []struct{ ID string } }
+	c.call("POST", "/compute/v2.1/flavors", object{"flavor": object{"name": "other", "ram": 2048, "vcpus": 2, "disk": 8}}, nil)
+	c.call("GET", "/compute/v2.1/flavors", nil, &f)
+	return []string{"OS_IMAGE_ID=" + img, "OS_NETWORK_NAME=private", "OS_NETWORK_ID=" + net, "OS_FLAVOR_ID=" + f.Flavors[0].ID, "OS_FLAVOR_ID_RESIZE=" + f.Flavors[1].ID}
 }

@@ -80,7 +80,7 @@ func insertGroup(ctx context.Context, tx db.Tx, g *Group) error {
 		g.Rules = append(g.Rules, out)
 		if g.Name == Default {
 			in := out
-			in.Direction, in.RemoteGroup = ingress, g.ID
+			in.Direction, in.RemoteGroup = Ingress, g.ID
 			g.Rules = append(g.Rules, in)
 		}
 	}

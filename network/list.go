@@ -110,7 +110,7 @@ func (n *noun) selected(sel *bun.SelectQuery, w Query) (*bun.SelectQuery, error)
 	if len(w.Tags)+len(w.AnyTag)+len(w.NotTags)+len(w.NotAnyTag) > 0 && !n.labels {
 		return nil, fault.Field("tags", "%s things have no tags", n.name)
 	}
-	sel = labelled(sel, w)
+	sel = Labelled(sel, w)
 	orders, err := n.orders(w)
 	if err != nil {
 		return nil, err
@@ -156,8 +156,9 @@ func (a attribute) values(name string, given []string) ([]any, error) {
 	return out, nil
 }
 
-// labelled adds the conditions on labels. REPLACE finds a word as it is written on both engines; LIKE would not.
-func labelled(sel *bun.SelectQuery, w Query) *bun.SelectQuery {
+// Labelled adds the conditions of a query on labels to one of a table with a column of that name. REPLACE finds a word as
+// it is written on both engines; LIKE would not.
+func Labelled(sel *bun.SelectQuery, w Query) *bun.SelectQuery {
 	const has = "REPLACE(labels, ?, '') <> labels"
 	for _, set := range []struct {
 		words    []string

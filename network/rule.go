@@ -18,8 +18,10 @@ const (
 	IPv6 = "IPv6"
 )
 
+// Ingress is the direction of rules for what may come in.
+const Ingress = "ingress"
+
 const (
-	ingress = "ingress"
 	egress  = "egress"
 	anyPort = -1
 )
@@ -112,7 +114,7 @@ func (r *Rule) check() error {
 	if err := checkText("", r.Description); err != nil {
 		return err
 	}
-	if r.Direction != ingress && r.Direction != egress {
+	if r.Direction != Ingress && r.Direction != egress {
 		return fault.Field("direction", "must be ingress or egress")
 	}
 	if r.EtherType != IPv4 && r.EtherType != IPv6 {

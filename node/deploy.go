@@ -14,6 +14,15 @@ import (
 // Deploy lends a chosen node to owner and starts to make it what d says, in the caller's transaction.
 // files are the config drive's.
 func (s *Service) Deploy(ctx context.Context, tx db.Tx, id ID, owner string, d Deployment, files map[string][]byte) error {
+	return s.deploy(ctx, tx, id, owner, d, files, "deploy")
+}
+
+// Redeploy starts to make a node that is lent to owner what d says, anew, in the caller's transaction.
+func (s *Service) Redeploy(ctx context.Context, tx db.Tx, id ID, owner string, d Deployment, files map[string][]byte) error {
+	return s.deploy(ctx, tx, id, owner, d, files, "rebuild")
+}
+
+func (s *Service) deploy(ctx context.Context, tx db.Tx, id ID, owner string, d Deployment, files map[string][]byte, verb string) error {
 	n, err := get(ctx, tx, id)
 	if err != nil {
 		return err
@@ -24,7 +33,7 @@ func (s *Service) Deploy(ctx context.Context, tx db.Tx, id ID, owner string, d D
 	if err := s.recordDeployment(ctx, tx, n, d, files); err != nil {
 		return err
 	}
-	return s.enter(ctx, tx, n, "deploy")
+	return s.enter(ctx, tx, n, verb)
 }
 
 // recordDeployment keeps what a node is to become.

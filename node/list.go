@@ -2,12 +2,14 @@ package node
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
 
+	"github.com/hagane-cloud/hagane/bmc"
 	"github.com/hagane-cloud/hagane/db"
 	"github.com/hagane-cloud/hagane/fault"
 	"github.com/hagane-cloud/hagane/workflow"
@@ -198,4 +200,30 @@ func (s *Service) Shards(ctx context.Context) ([]Shard, error) {
 	out := []Shard{}
 	err := s.DB.Read().NewSelect().Model((*Node)(nil)).ColumnExpr("shard AS name, COUNT(*) AS count").Group("shard").Order("shard").Scan(ctx, &out)
 	return out, fault.Wrap("counting shards", err)
+}
+
+// ByID returns nodes by their ids, without what is known of their hardware.
+func (s *Service) ByID(ctx context.Context, ids []ID) (map[ID]*Node, error) {
+	out := map[ID]*Node{}
+	for some := range slices.Chunk(ids, 500) {
+		var nodes []Node
+		err := s.DB.Read().NewSelect().Model(&nodes).ExcludeColumn("inventory", "identity", "gate").Where("id IN (?)", bun.In(some)).Scan(ctx)
+		if err != nil {
+			return nil, fault.E(fault.Internal, "reading nodes", err)
+		}
+		for i := range nodes {
+			out[nodes[i].ID] = &nodes[i]
+		}
+	}
+	return out, nil
+}
+
+// WithPower is a query for the ids of the nodes that were last seen with a power state, for use within other queries.
+func (s *Service) WithPower(p bmc.Power) *bun.SelectQuery {
+	return s.DB.Read().NewSelect().Model((*Node)(nil)).Column("id").Where("power = ?", p)
+}
+
+// Restarting is a query for the ids of the nodes that are being reset or restarted, for use within other queries.
+func (s *Service) Restarting() *bun.SelectQuery {
+	return s.DB.Read().NewSelect().Model((*Node)(nil)).Column("id").Where("power_target = ?", bmc.Reset)
 }

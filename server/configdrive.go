@@ -15,18 +15,28 @@ type attached struct {
 	port    network.Port
 	network network.Network
 	subnets []network.Subnet
+	tag     string // that the tenant gave the interface
 }
 
 // configDrive makes the files of an OpenStack config drive, which cloud-init reads.
 // Source: OpenStack Nova's documentation, "Metadata", and the schema of network_data.json.
 func configDrive(srv *Server, p Private, nets []attached, zone string) (map[string][]byte, error) {
 	meta := map[string]any{
-		"uuid": srv.ID, "name": srv.Name, "hostname": hostname(srv.Name), "project_id": srv.ProjectID, "availability_zone": zone,
+		"uuid": srv.ID, "name": srv.Name, "hostname": srv.HostName(), "project_id": srv.ProjectID, "availability_zone": zone,
 		"launch_index": 0, "admin_pass": p.AdminPass, "meta": orEmpty(srv.Metadata), "public_keys": map[string]string{}, "keys": []any{},
 	}
 	if p.PublicKey != "" {
 		meta["public_keys"] = map[string]string{srv.KeyName: p.PublicKey}
 		meta["keys"] = []any{map[string]string{"name": srv.KeyName, "type": "ssh", "data": p.PublicKey}}
+	}
+	var devices []any
+	for _, n := range nets {
+		if n.tag != "" {
+			devices = append(devices, map[string]any{"type": "nic", "bus": "none", "address": "none", "mac": n.port.MAC, "tags": []string{n.tag}})
+		}
+	}
+	if devices != nil {
+		meta["devices"] = devices
 	}
 	files := map[string][]byte{}
 	var listed []any

@@ -16,7 +16,7 @@ import (
 // onHardware runs fn for a server whose hardware its tenant may work with: active, and nothing else under way.
 func (s *Service) onHardware(ctx context.Context, project string, id ID, fn func(ctx context.Context, tx db.Tx, srv *Server) error) error {
 	return s.db.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
-		srv, err := get(ctx, tx, project, id)
+		srv, err := unlocked(ctx, tx, project, id)
 		if err != nil {
 			return err
 		}
@@ -30,7 +30,10 @@ func (s *Service) onHardware(ctx context.Context, project string, id ID, fn func
 // Restart restarts a server, into what r says.
 func (s *Service) Restart(ctx context.Context, project string, id ID, r node.Restart) error {
 	return s.onHardware(ctx, project, id, func(ctx context.Context, tx db.Tx, srv *Server) error {
-		return s.nodes.AskRestart(ctx, tx, srv.NodeID, r)
+		if err := s.nodes.AskRestart(ctx, tx, srv.NodeID, r); err != nil {
+			return err
+		}
+		return note(ctx, tx, id, "reboot")
 	})
 }
 

@@ -86,7 +86,7 @@ func (s *Service) plug(ctx context.Context, tx db.Tx, n *node.Node, ports []node
 			return nil, err
 		}
 		d.Links = append(d.Links, node.Link{MAC: p.MAC, VLAN: nw.VLAN})
-		nets = append(nets, attached{np, nw, subs})
+		nets = append(nets, attached{port: np, network: nw, subnets: subs})
 	}
 	return nets, nil
 }

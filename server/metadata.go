@@ -26,7 +26,7 @@ func (s *Service) Metadata(ctx context.Context, id ID, port string) (map[string]
 	p.AdminPass = ""
 	var nets []attached
 	for _, nic := range srv.NICs {
-		a := attached{}
+		a := attached{tag: nic.Tag}
 		if a.port, err = s.networks.Port(ctx, "", nic.PortID); err != nil {
 			return nil, err
 		}

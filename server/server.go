@@ -8,6 +8,7 @@ import (
 
 	"github.com/uptrace/bun"
 
+	"github.com/hagane-cloud/hagane/network"
 	"github.com/hagane-cloud/hagane/node"
 )
 
@@ -19,9 +20,10 @@ type State string
 
 // The states.
 const (
-	Building State = "building"
-	Active   State = "active"
-	Failed   State = "error"
+	Building   State = "building"
+	Active     State = "active"
+	Rebuilding State = "rebuilding"
+	Failed     State = "error"
 )
 
 // Server is a tenant's server.
@@ -48,15 +50,35 @@ type Server struct {
 	CreatedAt time.Time
 	UpdatedAt time.Time
 
+	Description  string
+	Hostname     string // "" is made of the name
+	Labels       network.Labels
+	LockedBy     Locker // "" when it is not
+	LockedReason string
+	Reservation  string // what servers of one request have in common
+	LaunchIndex  int    // of those
+	LaunchedAt   bun.NullTime
+	GroupID      string // the server group that it is in; "" when none
+
 	UEFIStatus  string       `bun:"uefi_status"` // of the last change of UEFI settings; "" before one
 	UEFIMessage string       `bun:"uefi_message"`
 	UEFIAt      bun.NullTime `bun:"uefi_at"`
 }
 
+// Locker is who locked a server.
+type Locker string
+
+// The lockers.
+const (
+	ByOwner    Locker = "owner"
+	ByOperator Locker = "admin"
+)
+
 // NIC is a network interface that was asked for.
 type NIC struct {
 	Plane  string `json:"plane"`
 	PortID string `json:"port_id"`
+	Tag    string `json:"tag,omitempty"` // by which the system finds it in its metadata
 }
 
 // Private is what of a request must not lie open: it may hold passwords.
@@ -83,10 +105,13 @@ type Flavor struct {
 	VCPUs         int   `bun:"vcpus"` // physical processors
 	RAM           int64 `bun:"ram"`   // MB
 	Disk          int64 // GB
+	Description   string
+	Private       bool              // only for projects that were let use it
+	Specs         map[string]string // Nova's extra specs
 	CreatedAt     time.Time
 }
 
-// KeyPair is a public key of a project, under a name.
+// KeyPair is a public key of a user in a project, under a name.
 type KeyPair struct {
 	bun.BaseModel `bun:"table:keypair"`
 

@@ -31,8 +31,10 @@ func (s *Service) Deployed(ctx context.Context, tx db.Tx, owner string, n node.I
 	case srv.Deleting:
 		return s.nodes.Undeploy(ctx, tx, n)
 	case failure == "":
-		_, err := tx.NewUpdate().Model(srv).Set("state = ?", Active).Set("updated_at = ?", db.Now()).WherePK().Exec(ctx)
+		_, err := tx.NewUpdate().Model(srv).Set("state = ?", Active).Set("updated_at = ?", db.Now()).Set("launched_at = COALESCE(launched_at, ?)", db.Now()).WherePK().Exec(ctx)
 		return err
+	case srv.State == Rebuilding:
+		return s.rebuilt(ctx, tx, srv, failure)
 	}
 	return s.moveOn(ctx, tx, srv, n, failure)
 }
@@ -58,7 +60,7 @@ func (s *Service) moveOn(ctx context.Context, tx db.Tx, srv *Server, n node.ID, 
 		return s.fail(ctx, tx, srv, fault.Message(lost))
 	}
 	if len(srv.Tried) < mostNodes {
-		err := s.rebuild(ctx, tx, srv)
+		err := s.buildAgain(ctx, tx, srv)
 		if err == nil {
 			s.log.Warn("a node failed to deploy; another one is tried", "server", srv.ID, "failed", n, "node", srv.NodeID, "why", failure)
 			return nil
@@ -89,16 +91,19 @@ func (s *Service) fail(ctx context.Context, tx db.Tx, srv *Server, why string) e
 		return err
 	}
 	srv.State, srv.Fault, srv.FaultAt, srv.UpdatedAt = Failed, why, bun.NullTime{Time: db.Now()}, db.Now()
-	_, err := tx.NewUpdate().Model(srv).Column("state", "fault", "fault_at", "node_id", "tried", "updated_at").WherePK().Exec(ctx)
-	return err
+	if _, err := tx.NewUpdate().Model(srv).Column("state", "fault", "fault_at", "node_id", "tried", "updated_at").WherePK().Exec(ctx); err != nil {
+		return err
+	}
+	return failLast(ctx, tx, srv.ID, "create", why)
 }
 
-func (s *Service) rebuild(ctx context.Context, tx db.Tx, srv *Server) error {
+// buildAgain builds a server on another node.
+func (s *Service) buildAgain(ctx context.Context, tx db.Tx, srv *Server) error {
 	p, err := s.private(srv)
 	if err != nil {
 		return err
 	}
-	f, err := flavor(ctx, tx, srv.FlavorID)
+	f, err := flavor(ctx, tx, "", srv.FlavorID)
 	if err != nil {
 		return err
 	}
@@ -126,6 +131,8 @@ func (s *Service) Undeployed(ctx context.Context, tx db.Tx, owner string, n node
 	}
 	// It stays the tenant's, and in error, until an operator or another delete gets it off.
 	srv.State, srv.Deleting, srv.Fault, srv.FaultAt = Failed, false, "the server could not be deleted: "+failure, bun.NullTime{Time: db.Now()}
-	_, err = tx.NewUpdate().Model(srv).Column("state", "deleting", "fault", "fault_at").WherePK().Exec(ctx)
-	return err
+	if _, err = tx.NewUpdate().Model(srv).Column("state", "deleting", "fault", "fault_at").WherePK().Exec(ctx); err != nil {
+		return err
+	}
+	return failLast(ctx, tx, srv.ID, "delete", failure)
 }

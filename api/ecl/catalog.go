@@ -15,7 +15,7 @@ func flavorDoc(r *api.Request, f server.Flavor) api.Object {
 }
 
 func (e *ecl) flavors(w http.ResponseWriter, r *api.Request) error {
-	fs, err := e.servers.Flavors(r.Context())
+	fs, err := e.servers.Flavors(r.Context(), server.FlavorQuery{Project: r.Caller.ProjectID()})
 	if err != nil {
 		return err
 	}
@@ -27,7 +27,7 @@ func (e *ecl) flavors(w http.ResponseWriter, r *api.Request) error {
 }
 
 func (e *ecl) flavor(w http.ResponseWriter, r *api.Request) error {
-	f, err := e.servers.Flavor(r.Context(), r.PathValue("id"))
+	f, err := e.servers.Flavor(r.Context(), r.Caller.ProjectID(), r.PathValue("id"))
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func (e *ecl) stock(w http.ResponseWriter, r *api.Request) error {
 	if q.Get("flavor_id") == "" {
 		return fault.Field("flavor_id", "flavor_id is missing")
 	}
-	f, err := e.servers.Flavor(r.Context(), q.Get("flavor_id"))
+	f, err := e.servers.Flavor(r.Context(), r.Caller.ProjectID(), q.Get("flavor_id"))
 	if err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func keyPairDoc(k server.KeyPair) api.Object {
 }
 
 func (e *ecl) keyPairs(w http.ResponseWriter, r *api.Request) error {
-	ks, err := e.servers.KeyPairs(r.Context(), r.Caller.ProjectID())
+	ks, err := e.servers.KeyPairs(r.Context(), r.Caller.ProjectID(), "", "", 0)
 	if err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func (e *ecl) createKeyPair(w http.ResponseWriter, r *api.Request) error {
 }
 
 func (e *ecl) keyPair(w http.ResponseWriter, r *api.Request) error {
-	k, err := e.servers.KeyPair(r.Context(), r.Caller.ProjectID(), r.PathValue("name"))
+	k, err := e.servers.KeyPair(r.Context(), r.Caller.ProjectID(), "", r.PathValue("name"))
 	if err != nil {
 		return err
 	}
@@ -141,5 +141,5 @@ func (e *ecl) keyPair(w http.ResponseWriter, r *api.Request) error {
 }
 
 func (e *ecl) deleteKeyPair(w http.ResponseWriter, r *api.Request) error {
-	return api.Gone(w, e.servers.DeleteKeyPair(r.Context(), r.Caller.ProjectID(), r.PathValue("name")))
+	return api.Gone(w, e.servers.DeleteKeyPair(r.Context(), r.Caller.ProjectID(), "", r.PathValue("name")))
 }

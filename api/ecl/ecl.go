@@ -71,6 +71,7 @@ func (e *ecl) own(do func(w http.ResponseWriter, r *api.Request) error) func(w h
 		if t := r.PathValue("tenant"); t != r.Caller.ProjectID() {
 			return fault.Errorf(fault.NotFound, "no tenant %q for this token", t)
 		}
+		r.Request = r.WithContext(server.AskedBy(r.Context(), server.Asker{Project: r.Caller.ProjectID(), User: r.Caller.User.ID, Request: r.ID}))
 		return do(w, r)
 	}
 }

@@ -59,7 +59,7 @@ func (s shown) vmState() string {
 		return "BUILD"
 	case server.Failed:
 		return "ERROR"
-	case server.Active:
+	case server.Active, server.Rebuilding:
 	}
 	return "ACTIVE"
 }
@@ -71,6 +71,8 @@ func (s shown) taskState() string {
 		return "DELETING"
 	case s.State == server.Building:
 		return "BUILDING"
+	case s.State == server.Rebuilding:
+		return "REBUILDING"
 	case s.node == nil:
 		return "None"
 	}
@@ -192,7 +194,7 @@ func (e *ecl) list(w http.ResponseWriter, r *api.Request, show func(shown) api.O
 		}
 		limit = min(limit, n)
 	}
-	all, err := e.servers.List(r.Context(), r.Caller.ProjectID(), since)
+	all, err := e.servers.List(r.Context(), server.Query{Project: r.Caller.ProjectID(), Since: since, Sort: []server.Order{{By: "created_at"}}})
 	if err != nil {
 		return err
 	}
@@ -235,7 +237,7 @@ func (e *ecl) renameServer(w http.ResponseWriter, r *api.Request) error {
 	if err := api.Decode(w, r, &b); err != nil {
 		return err
 	}
-	if err := e.servers.Rename(r.Context(), r.Caller.ProjectID(), server.ID(r.PathValue("id")), b.Server.Name); err != nil {
+	if err := e.servers.Edit(r.Context(), r.Caller.ProjectID(), server.ID(r.PathValue("id")), server.Change{Name: &b.Server.Name}); err != nil {
 		return err
 	}
 	return e.showServer(w, r)

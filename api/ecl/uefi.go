@@ -24,7 +24,7 @@ func (e *ecl) showUEFI(w http.ResponseWriter, r *api.Request) error {
 		settings[s.Name] = api.Object{"value": fmt.Sprint(value), "default": s.Default, "type": "enum", "selection": s.Allowed}
 	}
 	name := ""
-	if f, err := e.servers.Flavor(r.Context(), srv.FlavorID); err == nil {
+	if f, err := e.servers.Flavor(r.Context(), "", srv.FlavorID); err == nil {
 		name = f.Name
 	}
 	return api.JSON(w, http.StatusOK, api.Object{"uefi": api.Object{"flavor_name": name, "flavor_id": srv.FlavorID, "updated": api.Time(srv.UEFIAt.Time),

@@ -131,18 +131,29 @@ func (c *testCloud) tenant(name string) *client.Cloud {
 	return c.as(name)
 }
 
-func (c *testCloud) as(name string) *client.Cloud {
+func (c *testCloud) as(name string) *client.Cloud { c.Helper(); return c.inProject(name, name) }
+
+// inProject logs a user in who has a role on a project.
+func (c *testCloud) inProject(user, project string) *client.Cloud {
 	c.Helper()
 	a, err := client.ReadAccess(c.data, cloudName)
 	if err != nil {
 		c.Fatal(err)
 	}
-	a.Username, a.Password, a.ProjectName = name, "password of "+name, name
+	a.Username, a.Password, a.ProjectName = user, "password of "+user, project
 	t, err := client.Connect(c.Context(), a)
 	if err != nil {
 		c.Fatal(err)
 	}
 	return t
+}
+
+// roleOn makes a user with a role on a project.
+func (c *testCloud) roleOn(project, user, role string) {
+	c.Helper()
+	ps := must[struct{ Projects []struct{ ID string } }](c, c.admin, "GET", "identity", "/projects?name="+project, nil)
+	u := must[struct{ User struct{ ID string } }](c, c.admin, "POST", "identity", "/users", object{"user": object{"name": user, "password": "password of " + user}})
+	must[any](c, c.admin, "PUT", "identity", fmt.Sprintf("/projects/%s/users/%s/roles/role-%s", ps.Projects[0].ID, u.User.ID, role), nil)
 }
 
 type nodeDoc struct {

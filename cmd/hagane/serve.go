@@ -26,6 +26,7 @@ import (
 	"github.com/hagane-cloud/hagane/api/keystone"
 	"github.com/hagane-cloud/hagane/api/media"
 	"github.com/hagane-cloud/hagane/api/neutron"
+	"github.com/hagane-cloud/hagane/api/nova"
 	"github.com/hagane-cloud/hagane/api/openapi"
 	"github.com/hagane-cloud/hagane/api/operator"
 	"github.com/hagane-cloud/hagane/audit"
@@ -317,6 +318,7 @@ func (c *cloud) dialects() []api.Dialect {
 	catalog := []keystone.Endpoint{
 		{ID: "identity", Type: "identity", Name: "keystone", Path: keystone.Prefix + "/v3"},
 		{ID: "baremetal-server", Type: "baremetal-server", Name: "baremetal-server", Path: ecl.Prefix + "/v2/{project}"},
+		{ID: "compute", Type: "compute", Name: "nova", Path: nova.Prefix + "/v2.1"},
 		{ID: "baremetal", Type: "baremetal", Name: "ironic", Path: ironic.Prefix},
 		{ID: "network", Type: "network", Name: "neutron", Path: neutron.Prefix},
 		{ID: "image", Type: "image", Name: "glance", Path: glance.Prefix},
@@ -326,6 +328,7 @@ func (c *cloud) dialects() []api.Dialect {
 	return []api.Dialect{
 		keystone.Dialect(c.identity, catalog, c.o.region),
 		ecl.Dialect(c.servers, c.nodes, c.networks, c.images),
+		nova.Dialect(c.servers, c.nodes, c.networks),
 		ironic.Dialect(c.nodes, c.servers),
 		neutron.Dialect(c.networks),
 		glance.Dialect(c.images),

@@ -5,6 +5,7 @@ package dbtest
 import (
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"fmt"
 	"net/url"
 	"os"
@@ -18,6 +19,7 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	_ "github.com/jackc/pgx/v5/stdlib" // the database/sql driver "pgx"
 
 	"github.com/hagane-cloud/hagane/db"
 )
@@ -27,6 +29,39 @@ func Each(t *testing.T, fn func(t *testing.T, d *db.DB)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) { fn(t, SQLite(t)) })
 	t.Run("postgres", func(t *testing.T) { fn(t, Postgres(t)) })
+}
+
+// EachOlder runs fn with an empty database of each engine with the schema of an older version. Opening dsn brings it up to
+// date, and back takes it to the older version again.
+func EachOlder(t *testing.T, version int64, fn func(t *testing.T, dsn string, old *sql.DB, back func())) {
+	for name, url := range map[string]func(testing.TB) string{"sqlite": SQLiteURL, "pgx": PostgresURL} {
+		t.Run(name, func(t *testing.T) {
+			dsn := url(t)
+			source := dsn
+			if name == "sqlite" {
+				path, _, _ := strings.Cut(strings.TrimPrefix(dsn, "sqlite:"), "?")
+				source = "file:" + path + "?_pragma=foreign_keys(1)"
+			}
+			old, err := sql.Open(name, source)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = old.Close() }()
+			old.SetMaxOpenConns(1)
+			m, err := db.Migrator(old, name == "pgx")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := m.UpTo(t.Context(), version); err != nil {
+				t.Fatal(err)
+			}
+			fn(t, dsn, old, func() {
+				if _, err := m.DownTo(t.Context(), version); err != nil {
+					t.Fatal(err)
+				}
+			})
+		})
+	}
 }
 
 // SQLiteURL returns the URL of a database file that does not exist yet.
