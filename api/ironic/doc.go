@@ -85,6 +85,9 @@ func nodeDoc(r *api.Request, n *node.Node, run workflow.Run) api.Object {
 			d[i+"_interface"] = "fake"
 		}
 		d["network_interface"], d["storage_interface"] = "noop", "noop"
+		if n.BootBy == node.ByMedia {
+			d["boot_interface"] = bootByMedia
+		}
 	}
 	if seen(r) != "" {
 		d["driver_info"] = api.Object{"hidden": "only operators see how the BMC is reached"}

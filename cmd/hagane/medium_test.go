@@ -288,7 +288,7 @@ func TestBootInterface(t *testing.T) {
 	change := func(op object) (n2 doc, err error) {
 		return n2, c.admin.Do(t.Context(), "PATCH", "baremetal", "/v1/nodes/"+n.UUID, []object{op}, &n2)
 	}
-	if n, err := change(object{"op": "remove", "path": "/boot_interface"}); err != nil || n.Boot != "ipxe" {
+	if n, err := change(object{"op": "remove", "path": "/boot_interface"}); err != nil || n.Boot != "fake" {
 		t.Errorf("unset: %+v, %v", n, err)
 	}
 	if _, err := change(object{"op": "replace", "path": "/boot_interface", "value": "carrier-pigeon"}); !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), "ipxe, redfish-virtual-media") {
