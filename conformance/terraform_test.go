@@ -91,6 +91,7 @@ output "address" { value = openstack_compute_instance_v2.server.access_ip_v4 }
 // TestTerraform applies a stack with Terraform and its provider for OpenStack, which must find nothing to change after that, and
 // takes it away again. The provider is built from its source (conformance/terraform), and used without a registry.
 func TestTerraform(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("terraform"); err != nil {
 		t.Skip("terraform is not installed: https://developer.hashicorp.com/terraform/install")
 	}

@@ -208,16 +208,11 @@ func (s *Service) plan(ctx context.Context, w *Wanted) (blueprint, error) {
 
 // publicKey is the user's key of that name, or else one of the project.
 func (s *Service) publicKey(ctx context.Context, project, user, name string) (string, error) {
-	for _, whose := range []string{user, ""} {
-		k, err := s.KeyPair(ctx, project, whose, name)
-		if err == nil {
-			return k.PublicKey, nil
-		}
-		if !fault.Is(err, fault.NotFound) {
-			return "", err
-		}
+	k, err := s.KeyPairFor(ctx, project, user, name)
+	if fault.Is(err, fault.NotFound) {
+		return "", fault.Field("key_name", "no key pair %q", name)
 	}
-	return "", fault.Field("key_name", "no key pair %q", name)
+	return k.PublicKey, err
 }
 
 // afford takes n servers from what a project may have.

@@ -79,6 +79,15 @@ func (s *Service) KeyPair(ctx context.Context, project, user, name string) (KeyP
 	return k, fault.Wrap("reading key pair "+name, err)
 }
 
+// KeyPairFor returns a user's key pair, or else another's of the same project.
+func (s *Service) KeyPairFor(ctx context.Context, project, user, name string) (KeyPair, error) {
+	k, err := s.KeyPair(ctx, project, user, name)
+	if fault.Is(err, fault.NotFound) {
+		return s.KeyPair(ctx, project, "", name)
+	}
+	return k, err
+}
+
 // KeyPairs returns the key pairs of a user in a project, or of all its users, by name: those behind the name after, at
 // most limit; 0 is no limit.
 func (s *Service) KeyPairs(ctx context.Context, project, user, after string, limit int) ([]KeyPair, error) {

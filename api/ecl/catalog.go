@@ -133,7 +133,7 @@ func (e *ecl) createKeyPair(w http.ResponseWriter, r *api.Request) error {
 }
 
 func (e *ecl) keyPair(w http.ResponseWriter, r *api.Request) error {
-	k, err := e.servers.KeyPair(r.Context(), r.Caller.ProjectID(), "", r.PathValue("name"))
+	k, err := e.servers.KeyPairFor(r.Context(), r.Caller.ProjectID(), r.Caller.User.ID, r.PathValue("name"))
 	if err != nil {
 		return err
 	}
@@ -141,5 +141,9 @@ func (e *ecl) keyPair(w http.ResponseWriter, r *api.Request) error {
 }
 
 func (e *ecl) deleteKeyPair(w http.ResponseWriter, r *api.Request) error {
-	return api.Gone(w, e.servers.DeleteKeyPair(r.Context(), r.Caller.ProjectID(), "", r.PathValue("name")))
+	k, err := e.servers.KeyPairFor(r.Context(), r.Caller.ProjectID(), r.Caller.User.ID, r.PathValue("name"))
+	if err != nil {
+		return err
+	}
+	return api.Gone(w, e.servers.DeleteKeyPair(r.Context(), k.ProjectID, k.UserID, k.Name))
 }
