@@ -123,7 +123,9 @@ func TestImport(t *testing.T) {
 func TestImportFails(t *testing.T) {
 	s := serviceOn(t, dbtest.SQLite(t), func(o *image.Options) {
 		o.From = loopback
-		o.Limits = func(context.Context, string) (map[string]int64, error) { return map[string]int64{image.SizeTotal: 2}, nil }
+		o.Limits = func(context.Context, string) (map[string]int64, error) {
+			return map[string]int64{image.SizeTotal: 2}, nil
+		}
 	})
 	running(t, s)
 	url := web(t, func(w http.ResponseWriter, r *http.Request) {
@@ -197,7 +199,9 @@ func TestImportFromWithin(t *testing.T) {
 func TestRedirectWithin(t *testing.T) {
 	s := serviceOn(t, dbtest.SQLite(t), func(o *image.Options) { o.From = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")} })
 	running(t, s)
-	url := web(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://127.0.0.2:80/", http.StatusFound) })
+	url := web(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "http://127.0.0.2:80/", http.StatusFound)
+	})
 	i := made(t, s, nil)
 	if _, err := s.Import(t.Context(), "p", i.ID, fromWeb(url)); err != nil {
 		t.Fatal(err)

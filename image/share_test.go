@@ -220,7 +220,9 @@ func TestLimits(t *testing.T) {
 func TestTwoUploadsShareWhatIsLeft(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		s := serviceOn(t, d, func(o *image.Options) {
-			o.Limits = func(context.Context, string) (map[string]int64, error) { return map[string]int64{image.SizeTotal: 4}, nil }
+			o.Limits = func(context.Context, string) (map[string]int64, error) {
+				return map[string]int64{image.SizeTotal: 4}, nil
+			}
 		})
 		errs := make(chan error, 2)
 		for n := range 2 {

@@ -121,6 +121,9 @@ func (s *Service) Create(ctx context.Context, w Wanted) (Server, string, error) 
 	if err := s.images.Usable(img); err != nil {
 		return Server{}, "", err
 	}
+	if err := img.Fits(f.Disk, f.RAM); err != nil {
+		return Server{}, "", err
+	}
 	p := Private{UserData: w.UserData, AdminPass: w.AdminPass, Personality: w.Personality}
 	if p.AdminPass == "" {
 		p.AdminPass = secret.Token()[:16]

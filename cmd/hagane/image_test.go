@@ -124,6 +124,28 @@ func TestImageRanges(t *testing.T) {
 	tenant.want(204, "POST", "/images/"+id+"/actions/reactivate", "")
 }
 
+// TestImageThatNeedsMore asks for a server of a flavor that is too small for the image.
+func TestImageThatNeedsMore(t *testing.T) {
+	c := startCloud(t, "")
+	tenant := c.tenant("tenant")
+	g := c.ground(tenant)
+	must[any](c, c.admin, "POST", "operator", "/v1/flavors", object{"name": "small", "resource_class": "baremetal", "vcpus": 1, "ram": 1024, "disk": 10})
+	flavors := must[struct{ Flavors []struct{ ID, Name string } }](c, tenant, "GET", "baremetal-server", "/flavors", nil).Flavors
+	g.flavor = flavors[slices.IndexFunc(flavors, func(f struct{ ID, Name string }) bool { return f.Name == "small" })].ID
+	token, _ := c.login("tenant", "password of tenant", "tenant")
+	for attribute, most := range map[string]int{"min_disk": 10, "min_ram": 1024} {
+		for value, says := range []string{"no node", "the image needs", "no node"} {
+			value = most + value%2
+			patch := fmt.Sprintf(`[{"op":"replace","path":"/%s","value":%d}]`, attribute, value)
+			(&imageAPI{c, token}).want(200, "PATCH", "/images/"+g.image, patch, "Content-Type", imagePatch)
+			err := tenant.Do(t.Context(), "POST", "baremetal-server", "/servers", g.body("x"), nil)
+			if err == nil || !strings.Contains(err.Error(), says) {
+				t.Errorf("%s %d: %v, want %q", attribute, value, err, says)
+			}
+		}
+	}
+}
+
 // TestImageList pages through lists by the links that they give.
 func TestImageList(t *testing.T) {
 	_, tenant := startImages(t)
