@@ -2,11 +2,12 @@
 GO      ?= go
 MACHINE ?= qemu
 OS      ?= tiny
+FUZZ    ?= 20s
 CACHE   := .cache
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo development)
 BUILD    = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)"
 
-.PHONY: build demo test quick bench soak image ramdisk packages prepared clean
+.PHONY: build demo test quick fuzz bench soak image ramdisk packages prepared clean
 
 build: ## bin/hagane
 	$(BUILD) -o bin/hagane ./cmd/hagane
@@ -30,6 +31,13 @@ test: prepared ## every test, with the race detector
 
 quick: ## the tests that need nothing installed, without the race detector
 	$(GO) test -short ./...
+
+fuzz: ## every fuzz target, for FUZZ each
+	@grep -rl '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u | while read -r dir; do \
+		for name in $$($(GO) test -list '^Fuzz' "$$dir" | grep '^Fuzz'); do \
+			$(GO) test -run '^$$' -fuzz "^$$name"'$$' -fuzztime $(FUZZ) "$$dir" || exit 1; \
+		done; \
+	done
 
 bench: build ## figures: API, deploys, memory, start; polls of 5,000 BMCs
 	$(GO) test -run '^$$' -bench . -benchtime 2s ./cmd/hagane

@@ -10,7 +10,7 @@ import (
 )
 
 // RegisteredLimit is how much of a resource of a service a project may use by default, in a region or ("") in all.
-// The records are for services that ask for them; Hagane's own ask for none.
+// The records are for services that ask for them; of Hagane's own the image service does.
 type RegisteredLimit struct {
 	bun.BaseModel `bun:"table:registered_limit,alias:registered_limit"`
 

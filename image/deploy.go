@@ -36,6 +36,17 @@ func (s *Service) Usable(i Image) error {
 	return partitioned(i, f)
 }
 
+// Fits reports with a fault whether a server with so much disk (GB) and memory (MB) is what an image asks for; 0 is not known.
+func (i *Image) Fits(disk, ram int64) error {
+	switch {
+	case disk > 0 && i.MinDisk > disk:
+		return fault.Field("flavorRef", "the image needs a disk of %d GB, and the flavor has %d", i.MinDisk, disk)
+	case ram > 0 && i.MinRAM > ram:
+		return fault.Field("flavorRef", "the image needs %d MB of memory, and the flavor has %d", i.MinRAM, ram)
+	}
+	return nil
+}
+
 func lost(i Image, err error) error {
 	return fault.E(fault.Conflict, "the data of the image "+i.ID+" are lost; upload it anew as another image", err)
 }

@@ -71,6 +71,8 @@ func (s *Service) spool(ctx context.Context, data io.Reader, most int64, hashes 
 			return f.Name(), size, fault.E(fault.Unavailable, "taking the data was broken off", ctx.Err())
 		case errors.Is(readErr, io.EOF):
 			return f.Name(), size, explain(f.Truncate(size))
+		case errors.As(readErr, new(*fault.Error)):
+			return f.Name(), size, readErr
 		case readErr != nil:
 			return f.Name(), size, fault.E(fault.Invalid, "the data broke off; send them again", readErr)
 		}

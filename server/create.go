@@ -181,6 +181,9 @@ func (s *Service) plan(ctx context.Context, w *Wanted) (blueprint, error) {
 	if err := s.images.Usable(b.image); err != nil {
 		return b, err
 	}
+	if err := b.image.Fits(b.flavor.Disk, b.flavor.RAM); err != nil {
+		return b, err
+	}
 	b.private = Private{UserData: w.UserData, AdminPass: w.AdminPass, Personality: w.Personality}
 	if w.AdminPass == "" {
 		b.private.AdminPass = secret.Token()[:16]

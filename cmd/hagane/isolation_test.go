@@ -220,6 +220,14 @@ func startIsolation(t *testing.T) *isolation {
 		} `json:"instanceActions"`
 	}](c.testCloud, victim, "GET", "compute", "/servers/"+s.Server.ID+"/os-instance-actions", nil)
 	c.ids["compute tags"], c.ids["os-server-groups"], c.ids["os-instance-actions"], c.ids["os-interface"] = "victims-tag", sg.Group.ID, acts.Actions[0].Request, c.ids["ports"]
+	c.ids["members"] = "0123456789abcdef0123456789abcdef"
+	must[any](c.testCloud, victim, "POST", "image", "/v2/images/"+g.image+"/members", object{"member": c.ids["members"]})
+	brought := must[struct{ ID string }](c.testCloud, victim, "POST", "image", "/v2/images", object{"disk_format": "raw", "container_format": "bare"})
+	inward := object{"method": object{"name": "web-download", "uri": "http://127.0.0.1/"}}
+	if err := victim.Do(t.Context(), "POST", "image", "/v2/images/"+brought.ID+"/import", inward, nil); err != nil {
+		t.Fatal(err)
+	}
+	c.ids["image tasks"] = must[struct{ Tasks []struct{ ID string } }](c.testCloud, victim, "GET", "image", "/v2/images/"+brought.ID+"/tasks", nil).Tasks[0].ID
 	nodes := must[struct{ Nodes []struct{ UUID string } }](c.testCloud, c.admin, "GET", "baremetal", "/v1/nodes", nil)
 	c.ids["nodes"] = nodes.Nodes[0].UUID
 	nics := must[struct{ Ports []struct{ UUID string } }](c.testCloud, c.admin, "GET", "baremetal", "/v1/ports", nil)
