@@ -84,8 +84,11 @@ func (n *neutron) setQuota(w http.ResponseWriter, r *api.Request) error {
 	}
 	amounts := map[string]int{}
 	for name, raw := range b.Quota {
-		if name == "tenant_id" || name == "project_id" {
-			continue // the project is in the path
+		switch name {
+		case "tenant_id", "project_id": // in the path
+			continue
+		case "force": // a quota may always be less than what there is
+			continue
 		}
 		var amount int
 		if err := json.Unmarshal(raw, &amount); err != nil {

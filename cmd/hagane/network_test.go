@@ -20,7 +20,7 @@ func TestNetworkRefusals(t *testing.T) {
 		Groups []struct{ ID string } `json:"security_groups"`
 	}](c, tenant, "GET", "network", "/v2.0/security-groups", nil).Groups[0].ID
 	must[any](c, tenant, "PUT", "network", "/v2.0/networks/"+id, net(object{"tags": object{"k": "v"}}))
-	must[any](c, c.admin, "PUT", "network", "/v2.0/quotas/"+other.ProjectID, object{"quota": object{"network": 1, "port": 0}})
+	must[any](c, c.admin, "PUT", "network", "/v2.0/quotas/"+other.ProjectID, object{"quota": object{"network": 1, "port": 0, "force": true}})
 	must[any](c, other, "POST", "network", "/v2.0/networks", net(object{"name": "full"}))
 	for _, tt := range []struct {
 		who        *client.Cloud
