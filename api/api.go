@@ -104,6 +104,7 @@ func Handler(dialects []Dialect, o Options) http.Handler {
 
 // lost answers requests that no route fits: 405 where another verb would.
 func (d Dialect) lost(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) {
+	named(w, r)
 	var verbs []string
 	for _, verb := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
 		try := r.Clone(r.Context())

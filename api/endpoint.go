@@ -36,14 +36,20 @@ func newGuard(o Options) *guard {
 // "global request id").
 var originForm = regexp.MustCompile(`^req-[0-9a-fA-F-]{36}$`)
 
-func (e endpoint) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
-	begun := time.Now()
+// named gives a request an id, and tells it in the answer under the names that clients look for.
+func named(w http.ResponseWriter, hr *http.Request) *Request {
 	r := &Request{Request: hr, ID: "req-" + uuid.NewString()}
 	if id := hr.Header.Get("X-Openstack-Request-Id"); originForm.MatchString(id) {
 		r.Origin = id
 	}
 	w.Header().Set("X-Openstack-Request-Id", r.ID)
 	w.Header().Set("X-Compute-Request-Id", r.ID)
+	return r
+}
+
+func (e endpoint) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
+	begun := time.Now()
+	r := named(w, hr)
 	rec := &recorder{ResponseWriter: w, status: http.StatusOK}
 	done, err := e.serve(rec, r)
 	if err != nil && !rec.wrote {

@@ -237,10 +237,11 @@ func TestRateLimits(t *testing.T) {
 func TestEveryAnswerHasARequestID(t *testing.T) {
 	c := startCloud(t, "")
 	seen := map[string]bool{}
-	for _, path := range []string{"/identity/v3", "/network/v2.0/networks", "/baremetal/v1", "/image/v2/images"} {
-		id := c.ask("", "GET", path, "").header.Get("X-Openstack-Request-Id")
+	for _, ask := range []string{"GET /identity/v3", "GET /network/v2.0/networks", "GET /baremetal/v1", "GET /image/v2/images", "GET /image/v2/unicorns", "PUT /network/v2.0/networks"} {
+		verb, path, _ := strings.Cut(ask, " ")
+		id := c.ask("", verb, path, "").header.Get("X-Openstack-Request-Id")
 		if !strings.HasPrefix(id, "req-") || seen[id] {
-			t.Errorf("%s: %q", path, id)
+			t.Errorf("%s: %q", ask, id)
 		}
 		seen[id] = true
 	}
