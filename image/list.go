@@ -2,11 +2,11 @@ package image
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/uptrace/bun"
 
+	"github.com/hagane-cloud/hagane/db"
 	"github.com/hagane-cloud/hagane/fault"
 )
 
@@ -36,10 +36,7 @@ type Time struct {
 }
 
 // Order is a column to sort by.
-type Order struct {
-	By         string
-	Descending bool
-}
+type Order = db.Order
 
 // texts, numbers and times are the columns that can be filtered by, by their names in Glance; all can be sorted by.
 var (
@@ -131,56 +128,28 @@ func (t Time) condition() (string, []any) {
 	return t.Column + " >= ? AND " + t.Column + " < ?", []any{from, to}
 }
 
-// paged adds order and bounds: newest first unless it is said otherwise, and the id last, so that every order is total.
-func (w Query) paged(ctx context.Context, db bun.IDB, q *bun.SelectQuery) (*bun.SelectQuery, error) {
-	orders := w.Sort
-	if len(orders) == 0 {
-		orders = []Order{{"created_at", true}}
-	}
-	orders = append(orders[:len(orders):len(orders)], Order{"id", orders[len(orders)-1].Descending})
-	for _, o := range orders {
+// paged adds order and bounds: newest first unless it is said otherwise.
+func (w Query) paged(ctx context.Context, tx bun.IDB, q *bun.SelectQuery) (*bun.SelectQuery, error) {
+	orders := []db.Order{}
+	for _, o := range w.Sort {
 		if sortable[o.By] == "" {
 			return nil, fault.Field("sort_key", "%.40q can not be sorted by", o.By)
 		}
-		direction := " ASC"
-		if o.Descending {
-			direction = " DESC"
-		}
-		q = q.OrderExpr(sortable[o.By] + direction)
+		orders = append(orders, db.Order{By: sortable[o.By], Descending: o.Descending})
+	}
+	if len(orders) == 0 {
+		orders = []db.Order{{By: "created_at", Descending: true}}
 	}
 	if w.After != "" {
 		project := w.Project
 		if w.All {
 			project = ""
 		}
-		if _, err := get(ctx, db, project, w.After); err != nil {
+		if _, err := get(ctx, tx, project, w.After); err != nil {
 			return nil, fault.Field("marker", "there is no image %.40q", w.After)
 		}
-		where, args := behind("image", orders, w.After)
-		q = q.Where(where, args...)
 	}
-	return q.Limit(int64(w.Limit)), nil
-}
-
-// behind is the condition to come behind the row of a table with the id after, in an order.
-func behind(table string, orders []Order, after string) (string, []any) {
-	var either []string
-	var args []any
-	mark := func(column string) string { return "(SELECT " + column + " FROM " + table + " WHERE id = ?)" }
-	for i, o := range orders {
-		var each []string
-		for _, same := range orders[:i] {
-			each = append(each, same.By+" = "+mark(same.By))
-			args = append(args, after)
-		}
-		compare := " > "
-		if o.Descending {
-			compare = " < "
-		}
-		either = append(either, strings.Join(append(each, o.By+compare+mark(o.By)), " AND "))
-		args = append(args, after)
-	}
-	return "(" + strings.Join(either, " OR ") + ")", args
+	return db.Page(q, "image", orders, w.After, w.Limit), nil
 }
 
 // Named returns the active images that a project is shown, for services that have lists of their own; "" is any name.

@@ -186,25 +186,18 @@ func (s *Service) Tasks(ctx context.Context, w TaskQuery) ([]Task, error) {
 			q = q.Where(column+" = ?", value)
 		}
 	}
-	orders := append(w.Sort[:len(w.Sort):len(w.Sort)], Order{"created_at", true}, Order{"id", true})
+	orders := append(w.Sort[:len(w.Sort):len(w.Sort)], db.Order{By: "created_at", Descending: true})
 	for _, o := range orders {
 		if !taskSortable[o.By] {
 			return nil, fault.Field("sort_key", "%.40q can not be sorted by", o.By)
 		}
-		direction := " ASC"
-		if o.Descending {
-			direction = " DESC"
-		}
-		q = q.OrderExpr(o.By + direction)
 	}
 	if w.After != "" {
 		if _, err := s.Task(ctx, w.Owner, w.After); err != nil {
 			return nil, fault.Field("marker", "there is no task %.40q", w.After)
 		}
-		where, args := behind("image_task", orders, w.After)
-		q = q.Where(where, args...)
 	}
-	return ts, fault.Wrap("listing tasks", q.Limit(int64(w.Limit)).Scan(ctx))
+	return ts, fault.Wrap("listing tasks", db.Page(q, "image_task", orders, w.After, w.Limit).Scan(ctx))
 }
 
 // Task returns a task of a project; of any when project is "".

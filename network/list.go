@@ -2,7 +2,6 @@ package network
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"strconv"
 	"strings"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/uptrace/bun"
 
+	"github.com/hagane-cloud/hagane/db"
 	"github.com/hagane-cloud/hagane/fault"
 )
 
@@ -25,10 +25,7 @@ type Query struct {
 }
 
 // Order is an attribute to sort by.
-type Order struct {
-	By         string
-	Descending bool
-}
+type Order = db.Order
 
 // form is how the value of a filter is read.
 type form int
@@ -115,21 +112,7 @@ func (n *noun) selected(sel *bun.SelectQuery, w Query) (*bun.SelectQuery, error)
 	if err != nil {
 		return nil, err
 	}
-	for _, or := range orders {
-		direction := " ASC"
-		if or.Descending {
-			direction = " DESC"
-		}
-		sel = sel.OrderExpr(or.By + direction)
-	}
-	if w.After != "" {
-		where, args := n.behind(orders, w.After)
-		sel = sel.Where(where, args...)
-	}
-	if w.Limit > 0 {
-		sel = sel.Limit(int64(w.Limit))
-	}
-	return sel, nil
+	return db.Page(sel, n.table, orders, w.After, w.Limit), nil
 }
 
 // values reads the values of a filter.
@@ -182,43 +165,21 @@ func Labelled(sel *bun.SelectQuery, w Query) *bun.SelectQuery {
 	return sel
 }
 
-// orders translates the attributes to sort by into SQL; the id is last, so that every order is total.
-func (n *noun) orders(w Query) ([]Order, error) {
+// orders translates the attributes to sort by into SQL.
+func (n *noun) orders(w Query) ([]db.Order, error) {
 	sort := w.Sort
 	if len(sort) == 0 {
-		sort = []Order{{By: "created_at"}}
+		sort = []db.Order{{By: "created_at"}}
 	}
-	out := make([]Order, 0, len(sort)+1)
-	for _, s := range append(sort[:len(sort):len(sort)], Order{By: "id", Descending: sort[len(sort)-1].Descending}) {
+	out := make([]db.Order, 0, len(sort))
+	for _, s := range sort {
 		a, known := n.attributes[s.By]
 		if !known || a.condition {
 			return nil, fault.Field("sort_key", "%q can not be sorted by", s.By)
 		}
-		out = append(out, Order{a.sql, s.Descending != w.Reverse})
+		out = append(out, db.Order{By: a.sql, Descending: s.Descending != w.Reverse})
 	}
 	return out, nil
-}
-
-// behind is the condition to come behind the thing with the id after in an order.
-func (n *noun) behind(orders []Order, after string) (string, []any) {
-	var either []string
-	var args []any
-	mark := func(sql string) string { return fmt.Sprintf("(SELECT %s FROM %s WHERE id = ?)", sql, n.table) }
-	for i, o := range orders {
-		var each []string
-		for _, same := range orders[:i] {
-			each = append(each, same.By+" = "+mark(same.By))
-			args = append(args, after)
-		}
-		compare := " > "
-		if o.Descending {
-			compare = " < "
-		}
-		each = append(each, o.By+compare+mark(o.By))
-		args = append(args, after)
-		either = append(either, strings.Join(each, " AND "))
-	}
-	return "(" + strings.Join(either, " OR ") + ")", args
 }
 
 // one is a query for what has a value.

@@ -92,7 +92,7 @@ func (s *Service) Flavors(ctx context.Context, w FlavorQuery) ([]Flavor, error) 
 	if !ok {
 		return nil, fault.Field("sort_key", "flavors can not be sorted by %q", w.Sort)
 	}
-	q := paged(seen(s.db.Read().NewSelect().Model(&fs), w.Project), "flavor", []Order{{column, w.Down}}, w.After, w.Limit)
+	q := db.Page(seen(s.db.Read().NewSelect().Model(&fs), w.Project), "flavor", []db.Order{{By: column, Descending: w.Down}}, w.After, w.Limit)
 	if w.Private != nil {
 		q = q.Where("private = ?", *w.Private)
 	}

@@ -2,13 +2,13 @@ package server
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"time"
 
 	"github.com/uptrace/bun"
 
 	"github.com/hagane-cloud/hagane/bmc"
+	"github.com/hagane-cloud/hagane/db"
 	"github.com/hagane-cloud/hagane/fault"
 	"github.com/hagane-cloud/hagane/network"
 )
@@ -45,11 +45,8 @@ type Query struct {
 	Limit int     // 0 is no limit
 }
 
-// Order is what to sort by.
-type Order struct {
-	By   string
-	Down bool
-}
+// Order is what to sort by, one of sortKeys.
+type Order = db.Order
 
 // columns are what a list can be filtered by, with Nova's names.
 var columns = map[string]string{"uuid": "id", "user_id": "user_id", "project_id": "project_id", "tenant_id": "project_id", "flavor": "flavor_id", "image": "image_id",
@@ -103,22 +100,22 @@ func (s *Service) List(ctx context.Context, w Query) ([]Server, error) {
 
 // page sorts, and begins behind the last one of the page before.
 func (s *Service) page(ctx context.Context, q *bun.SelectQuery, w Query) (*bun.SelectQuery, error) {
-	orders := []Order{}
+	orders := []db.Order{}
 	for _, o := range w.Sort {
 		if sortKeys[o.By] == "" {
 			return nil, fault.Field("sort_key", "servers can not be sorted by %q", o.By)
 		}
-		orders = append(orders, Order{sortKeys[o.By], o.Down})
+		orders = append(orders, db.Order{By: sortKeys[o.By], Descending: o.Descending})
 	}
 	if len(orders) == 0 {
-		orders = []Order{{"created_at", true}}
+		orders = []db.Order{{By: "created_at", Descending: true}}
 	}
 	if w.After != "" {
 		if _, err := s.Get(ctx, w.Project, w.After); err != nil {
 			return nil, fault.Field("marker", "no server %q", w.After)
 		}
 	}
-	return paged(q, "server", orders, string(w.After), w.Limit), nil
+	return db.Page(q, "server", orders, string(w.After), w.Limit), nil
 }
 
 // at selects the servers with an address. The addresses are the network service's to know.
@@ -171,32 +168,6 @@ func pattern(name string) string {
 		name, after = rest, ""
 	}
 	return before + strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(strings.ToLower(name)) + after
-}
-
-// paged sorts a query by columns of a table, and by id at last, and begins behind the row with the id after.
-func paged(q *bun.SelectQuery, table string, orders []Order, after string, limit int) *bun.SelectQuery {
-	orders = append(orders[:len(orders):len(orders)], Order{"id", orders[len(orders)-1].Down})
-	var either []string
-	same := ""
-	for _, o := range orders {
-		compare := " > "
-		if o.Down {
-			compare = " < "
-			q = q.OrderExpr(o.By + " DESC")
-		} else {
-			q = q.OrderExpr(o.By)
-		}
-		marked := fmt.Sprintf("(SELECT m.%s FROM %s AS m WHERE m.id = ?0)", o.By, table)
-		either = append(either, same+o.By+compare+marked)
-		same += o.By + " = " + marked + " AND "
-	}
-	if after != "" {
-		q = q.Where("("+strings.Join(either, " OR ")+")", after)
-	}
-	if limit > 0 {
-		q = q.Limit(int64(limit))
-	}
-	return q
 }
 
 // Count returns how many servers a project has.

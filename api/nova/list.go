@@ -169,12 +169,12 @@ func times(r *api.Request, q *server.Query) error {
 	}
 	dirs := r.URL.Query()["sort_dir"]
 	for i, key := range r.URL.Query()["sort_key"] {
-		o := server.Order{By: key, Down: true}
+		o := server.Order{By: key, Descending: true}
 		if i < len(dirs) {
 			if dirs[i] != "asc" && dirs[i] != "desc" {
 				return fault.Field("sort_dir", "must be asc or desc")
 			}
-			o.Down = dirs[i] == "desc"
+			o.Descending = dirs[i] == "desc"
 		}
 		q.Sort = append(q.Sort, o)
 	}
