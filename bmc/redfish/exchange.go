@@ -22,8 +22,9 @@ type request struct {
 	etag     string
 	doing    string // in words for people; "" is made from the method and path
 	patience wire.Patience
-	open     bool // needs no login
-	once     bool // is not tried again, whatever the BMC says, and no new session is opened for it
+	open     bool                       // needs no login
+	once     bool                       // is not tried again, whatever the BMC says, and no new session is opened for it
+	moot     func(context.Context) bool // reports that what was refused for now has come true by itself; nil is never
 }
 
 func (r request) words() string {
@@ -78,7 +79,7 @@ func (d *Driver) fetch(ctx context.Context, r request, v any) (wire.Answer, erro
 		}
 		try++
 		d.access.Journal.Note("redfish: %s: refused for now (%s); asked again", r.words(), codeOf(err))
-		if !bmc.Wait(ctx, d.pace.Every) {
+		if !bmc.Wait(ctx, d.pace.Every) || (r.moot != nil && r.moot(ctx)) {
 			return answer, err
 		}
 	}

@@ -128,6 +128,23 @@ func TestPowerOnShortlyAfterOff(t *testing.T) {
 	}
 }
 
+// Fact: iLO answers 400 InvalidOperationForSystemState in POST and to a server that is off alike: a server that went off by itself
+// while the press waited is not pressed again.
+func TestOffByItselfWhileThePressWaits(t *testing.T) {
+	b, refusals := newDevice(t), 0
+	b.set(system1, `{"PowerState":"On"}`)
+	b.on("POST "+resetPath, func(w http.ResponseWriter, _ *http.Request, _ map[string]any) bool {
+		refusals++
+		b.merge(system1, map[string]any{"PowerState": "Off"})
+		refuse(w, http.StatusBadRequest, "iLO.2.14.InvalidOperationForSystemState", "not now")
+		return true
+	})
+	must(t, b.driver(t).SetPower(t.Context(), bmc.PowerOff))
+	if refusals != 1 {
+		t.Errorf("pressed %d times", refusals)
+	}
+}
+
 // Fact: OpenBMC says "PoweringOn" for hours: that is neither on nor off, and nobody presses reset on it.
 func TestPowerInBetween(t *testing.T) {
 	b := newDevice(t)

@@ -36,8 +36,7 @@ var irmcResets = map[string]string{
 func (d *Driver) irmcPress(ctx context.Context, _ system, doing string, kinds []string) error {
 	for _, kind := range kinds {
 		if name := irmcResets[kind]; name != "" {
-			_, err := d.post(ctx, doing, link(d.system).under("Actions/Oem/FTSComputerSystem.Reset"), map[string]string{"FTSResetType": name})
-			return err
+			return d.push(ctx, doing, link(d.system).under("Actions/Oem/FTSComputerSystem.Reset"), map[string]string{"FTSResetType": name})
 		}
 	}
 	return lacks(doing)

@@ -2,11 +2,13 @@ package redfish
 
 import (
 	"context"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/hagane-cloud/hagane/bmc"
+	"github.com/hagane-cloud/hagane/bmc/wire"
 )
 
 func powerOf(s system) bmc.Power {
@@ -105,7 +107,7 @@ func (d *Driver) press(ctx context.Context, s system, doing string, kinds []stri
 		if len(offered) > 0 && !slices.Contains(offered, kind) {
 			continue
 		}
-		_, last = d.post(ctx, doing, target, map[string]string{"ResetType": kind})
+		last = d.push(ctx, doing, target, map[string]string{"ResetType": kind})
 		if c := bmc.ClassOf(last); c == bmc.Refused || c == bmc.Unsupported {
 			continue
 		}
@@ -118,6 +120,14 @@ func (d *Driver) press(ctx context.Context, s system, doing string, kinds []stri
 		return last
 	}
 	return bmc.Fail(bmc.Failure{Class: bmc.Unsupported}, "the BMC offers no %q; it offers %s", doing, strings.Join(offered, ", "))
+}
+
+// push sends a press. A BMC that refuses it for now, as in POST, is looked at before it is pressed again: meanwhile the server may
+// have gone where it should by itself.
+func (d *Driver) push(ctx context.Context, doing string, path link, body any) error {
+	moot := func(ctx context.Context) bool { return d.reached(ctx, bmc.Action(doing)) }
+	_, err := d.fetch(ctx, request{method: http.MethodPost, path: string(path), body: body, doing: doing, patience: wire.Transfer, moot: moot}, nil)
+	return err
 }
 
 // offered returns the reset types that the BMC says it knows; none when it does not say.
@@ -150,14 +160,28 @@ func (d *Driver) offered(ctx context.Context, a action) ([]string, error) {
 // already forgives a refusal of something that is so already: Dell answers 409 to it, HPE 400.
 func (d *Driver) already(ctx context.Context, a bmc.Action, err error) error {
 	c := bmc.ClassOf(err)
-	if err == nil || (c != bmc.Busy && c != bmc.Refused) || a == bmc.Reset {
+	if err == nil || (c != bmc.Busy && c != bmc.Refused) {
 		return err
 	}
-	now, readErr := d.Power(ctx)
-	if readErr == nil && ((a == bmc.PowerOn && now == bmc.On) || (a != bmc.PowerOn && now == bmc.Off)) {
+	if d.reached(ctx, a) {
 		return nil
 	}
 	return err
+}
+
+// reached reports whether the power is what an action brings. A reset ends where it began: it is never reached.
+func (d *Driver) reached(ctx context.Context, a bmc.Action) bool {
+	var want bmc.Power
+	switch a {
+	case bmc.PowerOn:
+		want = bmc.On
+	case bmc.PowerOff, bmc.SoftOff:
+		want = bmc.Off
+	default:
+		return false
+	}
+	now, err := d.Power(ctx)
+	return err == nil && now == want
 }
 
 // offOn restarts a server by cutting its power and putting it on again: for hosts that hang in a reset, and
