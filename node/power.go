@@ -119,13 +119,36 @@ func (j *Job) reset(ctx context.Context) error {
 // watchAtOnce bounds how many BMCs are asked in one beat of the watch.
 const watchAtOnce = 64
 
+// watchAmong bounds among how many due nodes a conductor looks for its own.
+const watchAmong = 20 * watchAtOnce
+
 // Watch looks at the power of the nodes whose time has come. It is a reconciler: call it every second or so.
 func (s *Service) Watch(ctx context.Context, h workflow.Holder) error {
-	var due []Node
-	err := s.DB.Read().NewSelect().Model(&due).Where("power_due < ?", db.Now()).Where("state <> ?", Enroll).
-		OrderExpr("power_due").Limit(watchAtOnce).Scan(ctx)
+	keeps, err := s.Engine.Keeps(ctx, h)
+	if err != nil {
+		return err
+	}
+	var heads []struct {
+		ID             ID
+		ConductorGroup string
+	}
+	err = s.DB.Read().NewSelect().Model((*Node)(nil)).Column("id", "conductor_group").Where("power_due < ?", db.Now()).Where("state <> ?", Enroll).
+		OrderExpr("power_due").Limit(watchAmong).Scan(ctx, &heads)
 	if err != nil {
 		return fault.E(fault.Internal, "finding nodes to watch", err)
+	}
+	var ours []ID
+	for _, n := range heads {
+		if len(ours) < watchAtOnce && keeps(n.ConductorGroup, string(n.ID)) {
+			ours = append(ours, n.ID)
+		}
+	}
+	if len(ours) == 0 {
+		return nil
+	}
+	var due []Node
+	if err := s.DB.Read().NewSelect().Model(&due).Where("id IN (?)", bun.List(ours)).Scan(ctx); err != nil {
+		return fault.E(fault.Internal, "reading nodes to watch", err)
 	}
 	return inParallel(due, 8, func(n Node) error {
 		_, err := s.Engine.WithLease(ctx, string(n.ID), h, func(ctx context.Context) error { return s.look(ctx, &n) })

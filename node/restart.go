@@ -18,7 +18,7 @@ type Restart struct {
 }
 
 // restart stops a server at rest in order, sets what it boots from, and starts it.
-var restart = workflow.Workflow[*Job]{Name: "restart/1", Steps: []workflow.Step[*Job]{
+var restart = workflow.Workflow[*Job]{Name: "restart/1", Urgent: true, Steps: []workflow.Step[*Job]{
 	{Name: "stop the server", Do: stopForRestart, Within: 15 * time.Minute},
 	{Name: "set what it boots from", Do: bootForRestart, Within: 5 * time.Minute},
 	{Name: "start the server", Do: startAgain, Within: 15 * time.Minute},

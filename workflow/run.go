@@ -35,6 +35,7 @@ type Run struct {
 	ID       RunID  `bun:",pk"`
 	Workflow string // name/version
 	Subject  string
+	Group    string `bun:"grp"` // of the conductors that carry it on
 	Phase    Phase
 	Step     string // the step in hand
 	Undoing  bool   // steps are being undone, from Step backwards
@@ -44,9 +45,12 @@ type Run struct {
 	Error    string // why it is undone or failed
 	Abort    string // who asked to abort, and why
 	Hold     string // who holds it, and why
+	Skip     string // who passes over the step of SkipVisit, and why
 	Input    json.RawMessage
 	Nudges   int64
-	JobID    int64
+
+	SkipVisit int64
+	JobID     int64
 
 	CreatedAt    time.Time
 	StepAt       time.Time // when the step in hand began
