@@ -206,6 +206,10 @@ func (d *DB) tx(ctx context.Context, fn func(ctx context.Context, tx Tx) error) 
 			panic(p)
 		}
 	}()
+	if err := guarded(ctx, tx); err != nil {
+		_ = tx.Rollback() // the connection is discarded if this fails
+		return err
+	}
 	if err := fn(ctx, tx); err != nil {
 		_ = tx.Rollback() // the connection is discarded if this fails
 		return err

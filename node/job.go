@@ -35,6 +35,7 @@ func (s *Service) Open(ctx context.Context, run *workflow.Run) (*Job, func(), er
 	if err != nil {
 		return nil, nil, err
 	}
+	s.recall(n)
 	j := &Job{Service: s, Node: n, Ports: ps, Run: run, done: func() {}}
 	return j, func() { j.done() }, nil
 }

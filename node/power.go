@@ -143,21 +143,22 @@ func (s *Service) Watch(ctx context.Context, h workflow.Holder) error {
 			ours = append(ours, n.ID)
 		}
 	}
-	if len(ours) == 0 {
-		return nil
-	}
-	var due []Node
-	if err := s.DB.Read().NewSelect().Model(&due).Where("id IN (?)", bun.List(ours)).Scan(ctx); err != nil {
-		return fault.E(fault.Internal, "reading nodes to watch", err)
-	}
-	return inParallel(due, 8, func(n Node) error {
-		_, err := s.Engine.WithLease(ctx, string(n.ID), h, func(ctx context.Context) error { return s.look(ctx, &n) })
+	return inParallel(ours, 8, func(id ID) error {
+		_, err := s.Engine.WithLease(ctx, string(id), h, func(ctx context.Context) error {
+			// Read under the lease: somebody else may have been here since.
+			n, err := get(ctx, s.DB.Read(), id)
+			if err != nil || n.PowerDue.After(db.Now()) {
+				return err
+			}
+			return s.look(ctx, n)
+		})
 		return err
 	})
 }
 
 // look reads the power of one node and records what it saw, or that it could not see.
 func (s *Service) look(ctx context.Context, n *Node) error {
+	s.recall(n)
 	j := &Job{Service: s, Node: n, done: func() {}}
 	defer func() { j.done() }()
 	was := n.Power

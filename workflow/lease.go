@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hagane-cloud/hagane/db"
 	"github.com/hagane-cloud/hagane/fault"
 	"github.com/hagane-cloud/hagane/fence"
 )
@@ -109,8 +110,10 @@ func (e *Engine) acquire(ctx context.Context, subject string, h Holder) (*Lease,
 	return l, true, nil
 }
 
-// under returns a context in which whoever changes hardware asks first whether the lease is still held.
+// under returns a context in which whoever changes hardware asks first whether the lease is still held, and whose transactions
+// prove it.
 func (e *Engine) under(ctx context.Context, l *Lease) context.Context {
+	ctx = db.Guard(ctx, func(ctx context.Context, tx Tx) error { return e.prove(ctx, tx, l) })
 	return fence.With(ctx, func() error { return e.held.check(l) })
 }
 

@@ -326,16 +326,13 @@ func (t *turn) write(ctx context.Context, tx Tx, outcome, why string, ended bool
 	return err
 }
 
-// commit runs fn in a transaction that first proves, and renews, our lease: a conductor that lost it
+// commit runs fn in a transaction which, like every one under our lease, first proves and renews it: a conductor that lost it
 // can record nothing any more.
 func (t *turn) commit(ctx context.Context, fn func(ctx context.Context, tx Tx) error) error {
 	before := *t.run
 	asked := time.Now()
 	err := t.db.Tx(ctx, func(ctx context.Context, tx Tx) error {
 		*t.run = before
-		if err := t.prove(ctx, tx, t.lease); err != nil {
-			return err
-		}
 		return fn(ctx, tx)
 	})
 	if err != nil {
