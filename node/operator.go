@@ -58,7 +58,16 @@ func (s *Service) Conductors(ctx context.Context) ([]Conductor, error) {
 	return s.Engine.Members(ctx, 24*time.Hour)
 }
 
-// Drain has a conductor take no new work, or take work again.
-func (s *Service) Drain(ctx context.Context, id string, drain bool) error {
-	return s.Engine.Drain(ctx, workflow.Holder(id), drain)
+// Drain has a conductor, by its name or id, take no new work, or take work again.
+func (s *Service) Drain(ctx context.Context, name string, drain bool) error {
+	all, err := s.Conductors(ctx)
+	if err != nil {
+		return err
+	}
+	for _, m := range all {
+		if m.Name() == name {
+			name = string(m.ID)
+		}
+	}
+	return s.Engine.Drain(ctx, workflow.Holder(name), drain)
 }

@@ -37,6 +37,12 @@ type Member struct {
 // SeenAt is when the conductor was last heard of, by the database's clock.
 func (m Member) SeenAt() time.Time { return time.UnixMilli(m.Seen).UTC() }
 
+// Name tells conductors apart for people: several may run on a host.
+func (m Member) Name() string {
+	const enough = 8
+	return m.Host + "-" + string(m.ID)[:min(enough, len(m.ID))]
+}
+
 // Drained reports whether a conductor that was told to drain has nothing left to do.
 func (m Member) Drained() bool { return m.Draining && m.Held == 0 && m.Waiting == 0 }
 

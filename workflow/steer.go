@@ -37,8 +37,10 @@ func (e *Engine) Hold(ctx context.Context, tx Tx, subject, why string) error {
 	if run == nil {
 		return fault.Errorf(fault.Conflict, "nothing is at work on %s that could be held", subject)
 	}
-	_, err = tx.NewUpdate().Model((*Run)(nil)).Set("hold = ?", why).Where("id = ?", run.ID).Exec(ctx)
-	return err
+	if _, err := tx.NewUpdate().Model((*Run)(nil)).Set("hold = ?", why).Where("id = ?", run.ID).Exec(ctx); err != nil {
+		return fault.E(fault.Internal, "holding the run of "+subject, err)
+	}
+	return e.wake(ctx, tx, run)
 }
 
 // Release lets a held run go on. Its step's time starts anew.
