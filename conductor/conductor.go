@@ -36,6 +36,8 @@ type Conductor struct {
 	o       Options
 	loops   []loop
 	renewed atomic.Int64 // nanoseconds from begin to the last good renewal
+	tried   atomic.Int64 // nanoseconds from begin to the last one that was tried
+	working atomic.Bool
 	begin   time.Time
 	turns   atomic.Pointer[scope]
 }
@@ -95,6 +97,8 @@ func (c *Conductor) Run(ctx context.Context, q workflow.Queue, grace time.Durati
 	if err := q.Start(context.WithoutCancel(ctx)); err != nil {
 		return fault.E(fault.Unavailable, "starting the job queue", err)
 	}
+	c.working.Store(true)
+	defer c.working.Store(false)
 	g, gctx := errgroup.WithContext(ctx)
 	// Leases are kept alive until the last turn has ended, not only until we are told to stop.
 	renewing, stopRenewing := context.WithCancel(context.WithoutCancel(ctx))
@@ -143,6 +147,7 @@ func (c *Conductor) renew(ctx context.Context) {
 			return
 		case <-t.C:
 		}
+		c.tried.Store(int64(time.Since(c.begin)))
 		try, cancel := context.WithTimeout(ctx, workflow.Renewal)
 		err := c.engine.Renew(try, c.o.ID)
 		cancel()
@@ -151,10 +156,35 @@ func (c *Conductor) renew(ctx context.Context) {
 			continue
 		}
 		c.o.Log.Warn("renewing the leases", "error", err)
-		if time.Since(c.begin)-time.Duration(c.renewed.Load()) > workflow.LeaseTime/2 {
+		if c.since(&c.renewed) > workflow.LeaseTime/2 {
 			c.turns.Swap(newScope()).end(workflow.ErrLost)
 		}
 	}
+}
+
+// since returns how long ago something was that is noted from begin on.
+func (c *Conductor) since(noted *atomic.Int64) time.Duration {
+	return time.Since(c.begin) - time.Duration(noted.Load())
+}
+
+// Ready reports why the conductor carries no runs on: it has not begun or is stopping, or it can not renew its leases.
+func (c *Conductor) Ready() error {
+	switch {
+	case !c.working.Load():
+		return fault.Errorf(fault.Unavailable, "the conductor has not begun to work, or is stopping")
+	case c.since(&c.renewed) > workflow.LeaseTime:
+		return fault.Errorf(fault.Unavailable, "the leases were not renewed for %s: the database does not answer", c.since(&c.renewed).Round(time.Second))
+	}
+	return nil
+}
+
+// Alive reports that the process hangs: it has not even tried to renew its leases for long.
+func (c *Conductor) Alive() error {
+	const long = 6 * workflow.LeaseTime
+	if c.working.Load() && c.since(&c.tried) > long {
+		return fault.Errorf(fault.Internal, "the conductor hangs: no renewal of the leases was tried for %s", c.since(&c.tried).Round(time.Second))
+	}
+	return nil
 }
 
 func (c *Conductor) adopt(ctx context.Context) error {

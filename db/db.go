@@ -137,6 +137,14 @@ func openSQLite(dsn string) (*DB, error) {
 	return &DB{write: bun.NewDB(w, sqlitedialect.New()), read: bun.NewDB(r, sqlitedialect.New())}, nil
 }
 
+// Ping reports why the database does not answer.
+func (d *DB) Ping(ctx context.Context) error {
+	if err := d.read.PingContext(ctx); err != nil {
+		return fault.E(fault.Unavailable, "the database does not answer", err)
+	}
+	return nil
+}
+
 // Postgres reports whether the engine is PostgreSQL.
 func (d *DB) Postgres() bool { return d.pool != nil }
 

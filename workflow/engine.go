@@ -28,6 +28,18 @@ type Engine struct {
 	// Interrupt, if set, is called between a step's end and its being recorded; an error that it returns
 	// breaks the turn off, as if the process had died there. Tests stop the world here.
 	Interrupt func(step string) error
+	// Observe, if set, is told of every attempt of a step that was recorded. It is set before anything starts.
+	Observe func(Attempt)
+}
+
+// Attempt is one attempt of a step, for those who count.
+type Attempt struct {
+	Workflow, Step string
+	Undo           bool
+	Outcome        string        // done, waiting, retrying, failed, given up, skipped, held
+	Took           time.Duration // since the step began; of attempts that end it
+	Ended          Phase         // of the run, when it ended with this
+	Whole          time.Duration // of the run, when it ended with this
 }
 
 // definition is a registered workflow, its subject type erased.
@@ -110,7 +122,7 @@ func (e *Engine) Start(ctx context.Context, tx Tx, workflow, subject string, inp
 	run := Run{
 		ID: RunID(uuid.NewString()), Workflow: workflow, Subject: subject, Phase: Queued, Input: raw,
 		Step: def.steps[0].name, Visit: 1, CreatedAt: now, StepAt: now,
-		StepDeadline: now.Add(def.steps[0].within), Deadline: now.Add(def.within()), WakeAt: now,
+		StepDeadline: now.Add(def.steps[0].within), Deadline: now.Add(def.within()), WakeAt: now, Trace: traceOf(ctx),
 	}
 	if run.Group, err = def.group(ctx, tx, subject); err != nil {
 		return Run{}, err

@@ -46,6 +46,7 @@ type Run struct {
 	Abort    string // who asked to abort, and why
 	Hold     string // who holds it, and why
 	Skip     string // who passes over the step of SkipVisit, and why
+	Trace    string // the request's place in its trace; "" when none is kept
 	Input    json.RawMessage
 	Nudges   int64
 

@@ -96,7 +96,9 @@ func (t *turn) once(ctx context.Context) (again bool, err error) {
 			// Not recorded by itself: a turn that breaks off leaves the run as it was, and the lease says who was at work.
 			t.run.Phase = Running
 		}
-		result = t.call(ctx, call)
+		spanned, end := t.span(ctx)
+		result = t.call(spanned, call)
+		end(result)
 	}
 	if ctx.Err() != nil {
 		return false, fault.E(fault.Unavailable, "the turn was broken off", context.Cause(ctx))
@@ -204,6 +206,7 @@ func (t *turn) stepBack(ctx context.Context, i int, outcome, why string) (bool, 
 
 // pause records why the run stands still and enqueues its next look, unless it was nudged meanwhile.
 func (t *turn) pause(ctx context.Context, outcome, why string, d time.Duration, seen int64) (again bool, err error) {
+	before := *t.run
 	err = t.commit(ctx, func(ctx context.Context, tx Tx) error {
 		var nudges int64
 		// The row is locked from here on, so that a nudge comes either before this look or after our record.
@@ -227,6 +230,9 @@ func (t *turn) pause(ctx context.Context, outcome, why string, d time.Duration, 
 		}
 		return t.write(ctx, tx, outcome, why, false)
 	})
+	if err == nil {
+		t.observe(&before, outcome)
+	}
 	if again {
 		t.run.Nudges = seen
 		return true, t.refresh(ctx)
@@ -267,6 +273,7 @@ func (t *turn) end(r *Run, p Phase) {
 
 // record closes the step in hand with an outcome, applies change to the run, and, when the run has ended, lets the host record it too.
 func (t *turn) record(ctx context.Context, outcome string, change func(*Run)) error {
+	begun := *t.run
 	err := t.commit(ctx, func(ctx context.Context, tx Tx) error {
 		t.run.Attempt++
 		why := t.run.Reason
@@ -295,6 +302,7 @@ func (t *turn) record(ctx context.Context, outcome string, change func(*Run)) er
 	if err != nil {
 		return err
 	}
+	t.observe(&begun, outcome)
 	if t.run.Phase.Ended() {
 		return nil
 	}

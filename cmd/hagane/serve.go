@@ -44,6 +44,7 @@ import (
 	"github.com/hagane-cloud/hagane/ramdisk/disc"
 	"github.com/hagane-cloud/hagane/secret"
 	"github.com/hagane-cloud/hagane/server"
+	"github.com/hagane-cloud/hagane/telemetry"
 	"github.com/hagane-cloud/hagane/workflow"
 )
 
@@ -51,6 +52,7 @@ import (
 type serveOptions struct {
 	data, listen, database, region string
 	group                          string // of the conductor
+	metrics                        string // address of the metrics; "" is none
 	roles                          []string
 	ramdisk, ipxe, media           string
 	workers                        int
@@ -76,6 +78,7 @@ func serveCommand() *cobra.Command {
 	f := c.Flags()
 	f.StringVar(&o.data, "data", "data", "folder of the database, keys and images")
 	f.StringVar(&o.listen, "listen", "127.0.0.1:6385", "address of the API; port 0 takes a free one")
+	f.StringVar(&o.metrics, "metrics-listen", "", "address of /metrics, /healthz and /readyz, which need no token; port 0 takes a free one (default: none)")
 	f.StringVar(&o.database, "database", "", "postgres://… (default: SQLite in the data folder)")
 	f.StringSliceVar(&o.roles, "role", allRoles, "what this process does: api, conductor, dhcp")
 	f.StringVar(&o.group, "group", "", "conductor group (site, rack, vendor) whose nodes this conductor works on (default: the nodes that are in none)")
@@ -148,6 +151,8 @@ type cloud struct {
 	keys      *idempotency.Service
 	media     string // URL by which BMCs reach the API; "" when it is not known
 	shelf     *disc.Shelf
+	metrics   *telemetry.Metrics
+	ready     []telemetry.Check
 }
 
 func serve(ctx context.Context, o serveOptions) error {
@@ -185,6 +190,15 @@ func serve(ctx context.Context, o serveOptions) error {
 	if o.wired != nil {
 		o.wired(c)
 	}
+	traced, err := telemetry.Trace(ctx, version, o.roles)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+		defer cancel()
+		traced(last)
+	}()
 	return c.run(ctx)
 }
 
@@ -224,6 +238,7 @@ func wire(o serveOptions, d *db.DB, log *slog.Logger) (*cloud, error) {
 	c.servers = server.NewService(d, box, c.nodes, c.images, c.networks, log)
 	c.servers.MediaBase = func() string { return c.media }
 	c.conductor = conductor.New(d, c.engine, conductor.Options{ID: id, Roles: strings.Join(o.roles, ","), Group: o.group, Version: version, Alone: !d.Postgres(), Log: log})
+	c.observe()
 	c.conductor.Every("watch the power", time.Second, func(ctx context.Context) error { return c.nodes.Watch(ctx, id) })
 	c.conductor.Every("close idle BMC sessions", 30*time.Second, func(ctx context.Context) error { return c.nodes.CloseIdle(ctx, keepSession) })
 	c.conductor.Every("forget old conductors", time.Hour, c.engine.Forget)
@@ -242,6 +257,9 @@ func (c *cloud) run(ctx context.Context) error {
 		}
 	}
 	g, gctx := errgroup.WithContext(ctx)
+	if err := c.listenMetrics(gctx, g); err != nil {
+		return err
+	}
 	if c.o.has("api") {
 		if err := c.listen(gctx, g); err != nil {
 			return err
@@ -313,7 +331,10 @@ func (c *cloud) listen(ctx context.Context, g *errgroup.Group) error {
 }
 
 func (c *cloud) handler() http.Handler {
-	return api.Handler(c.dialects(), api.Options{Tokens: c.identity, Audit: c.audit, Keys: c.keys, Limits: c.o.limits, Log: c.log})
+	mux := http.NewServeMux()
+	c.serveHealth(mux)
+	mux.Handle("/", api.Handler(c.dialects(), api.Options{Tokens: c.identity, Audit: c.audit, Keys: c.keys, Limits: c.o.limits, Log: c.log, Observe: c.metrics.Request}))
+	return mux
 }
 
 // dialects are all services of the API.

@@ -106,5 +106,7 @@ func TestDrain(t *testing.T) {
 		t.Error("a conductor that does not exist was drained")
 	}
 	c.printed("conductor", "drain", first, "--end")
-	c.until(30*time.Second, "the first one to work again", func() bool { return regexp.MustCompile(first + " +working").MatchString(c.printed("conductor", "list")) })
+	c.until(30*time.Second, "the first one to work again", func() bool {
+		return regexp.MustCompile(first + " +working").MatchString(c.printed("conductor", "list"))
+	})
 }
