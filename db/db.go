@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -59,6 +58,10 @@ func Open(ctx context.Context, dsn string) (*DB, error) {
 	}
 	if err != nil {
 		return nil, fault.E(fault.Unavailable, "opening the database "+redact(dsn), err)
+	}
+	if err := d.syncClock(ctx); err != nil {
+		d.Close()
+		return nil, err
 	}
 	if err := d.migrate(ctx); err != nil {
 		d.Close()
@@ -227,6 +230,3 @@ func (d *DB) tx(ctx context.Context, fn func(ctx context.Context, tx Tx) error) 
 	}
 	return nil
 }
-
-// Now is the time that records carry: UTC, in microseconds, which both engines keep.
-func Now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }

@@ -57,7 +57,7 @@ func startAgain(ctx context.Context, j *Job) error { return j.reach(ctx, bmc.On,
 
 // softOff asks the operating system to shut down, and gives up when it does not.
 func (j *Job) softOff(ctx context.Context) error {
-	if time.Since(j.Run.StepAt) > softFor {
+	if db.Since(j.Run.StepAt) > softFor {
 		return workflow.GiveUp(fault.Errorf(fault.Conflict, "the operating system did not shut down within %s; ask for a hard power off", softFor))
 	}
 	return j.reach(ctx, bmc.Off, bmc.SoftOff, nil)

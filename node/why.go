@@ -112,7 +112,7 @@ func (w *teller) hands(r workflow.Standing) {
 	default:
 		w.say("nobody has it in hand; a conductor takes it up within seconds")
 	}
-	if r.Overdue(w.now) {
+	if r.Overdue() {
 		w.say("its step should have ended %s ago, and nobody has looked since", w.ago(r.StepDeadline))
 	}
 }

@@ -61,7 +61,7 @@ func (w *tickWorker) Work(ctx context.Context, job *river.Job[tickArgs]) error {
 
 // NextRetry is soon: a turn that broke off left the run without a job.
 func (w *tickWorker) NextRetry(*river.Job[tickArgs]) time.Time {
-	return time.Now().Add(2 * time.Second)
+	return db.Now().Add(2 * time.Second)
 }
 
 // QueueOptions tune a queue. The zero value is an enqueue-only queue.

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/uptrace/bun"
+
+	"github.com/hagane-cloud/hagane/db"
 )
 
 // Phase is where a run is in its own life, the same for every kind of run.
@@ -92,7 +94,7 @@ func (e *Engine) Progress(r Run) string {
 // Took returns how long the step took, or has taken so far.
 func (r StepRecord) Took() time.Duration {
 	if r.EndedAt.IsZero() {
-		return time.Since(r.StartedAt)
+		return db.Since(r.StartedAt)
 	}
 	return r.EndedAt.Sub(r.StartedAt)
 }

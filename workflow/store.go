@@ -2,7 +2,6 @@ package workflow
 
 import (
 	"context"
-	"time"
 
 	"github.com/uptrace/bun"
 
@@ -64,8 +63,8 @@ type Standing struct {
 }
 
 // Overdue reports whether the step in hand should have ended: nobody has looked at the run since.
-func (s Standing) Overdue(now time.Time) bool {
-	return !s.Phase.Ended() && s.Phase != Held && now.After(s.StepDeadline)
+func (s Standing) Overdue() bool {
+	return !s.Phase.Ended() && s.Phase != Held && db.Now().After(s.StepDeadline)
 }
 
 // Wanted says which runs are asked for; the zero value is all that have not ended.

@@ -3,7 +3,6 @@ package operator
 import (
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/hagane-cloud/hagane/api"
 	"github.com/hagane-cloud/hagane/fault"
@@ -122,7 +121,7 @@ func (o *operator) runs(w http.ResponseWriter, r *api.Request) error {
 	docs := []Run{}
 	for _, one := range all {
 		d := o.runDoc(one.Run)
-		d.NodeName, d.Owner, d.Conductor, d.Overdue = one.Name, string(one.Owner), string(one.Keeper), one.Overdue(time.Now())
+		d.NodeName, d.Owner, d.Conductor, d.Overdue = one.Name, string(one.Owner), string(one.Keeper), one.Overdue()
 		docs = append(docs, d)
 	}
 	return api.JSON(w, http.StatusOK, api.Object{"runs": docs})

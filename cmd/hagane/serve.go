@@ -257,6 +257,7 @@ func (c *cloud) run(ctx context.Context) error {
 		}
 	}
 	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return c.db.KeepTime(gctx, c.log) })
 	if err := c.listenMetrics(gctx, g); err != nil {
 		return err
 	}
