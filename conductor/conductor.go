@@ -133,7 +133,12 @@ func (c *Conductor) signOn(ctx context.Context) error {
 	if err != nil {
 		host = "unknown"
 	}
-	return c.engine.SignOn(ctx, workflow.Member{ID: c.o.ID, Host: host, Roles: c.o.Roles, Group: c.o.Group, Version: c.o.Version}, c.o.Alone)
+	m := workflow.Member{ID: c.o.ID, Host: host, Roles: c.o.Roles, Group: c.o.Group, Version: c.o.Version}
+	if err := c.engine.SignOn(ctx, m, c.o.Alone); err != nil {
+		return err
+	}
+	c.o.Log.Info("the conductor is at work", "id", m.ID, "name", m.Name(), "group", m.Group)
+	return nil
 }
 
 // renew keeps the leases alive; when two renewals in a row fail, the turns are broken off, before the

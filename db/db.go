@@ -88,6 +88,9 @@ func openPostgres(ctx context.Context, dsn string) (*DB, error) {
 		cfg.MaxConns = 16
 	}
 	cfg.ConnConfig.RuntimeParams["timezone"] = "UTC"
+	// A transaction never waits for anything but the database. One that stands still belongs to a process that was paused or cut
+	// off: the server ends it, and its locks with it, before others have waited for long.
+	cfg.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = "4s"
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, err

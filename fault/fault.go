@@ -4,8 +4,12 @@
 package fault
 
 import (
+	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"strings"
 )
@@ -101,13 +105,33 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// KindOf returns the kind of the first fault in err's chain; Internal when there is none.
+// KindOf returns the kind of the first fault in err's chain; where that is Internal or there is none, a connection that broke
+// below makes it Unavailable.
 func KindOf(err error) Kind {
 	var e *Error
-	if errors.As(err, &e) {
+	if errors.As(err, &e) && e.Kind != Internal {
 		return e.Kind
 	}
+	if broken(err) {
+		return Unavailable
+	}
 	return Internal
+}
+
+// broken reports whether an error is that of a connection, to the database most often, and not of what was asked over it. The
+// classes of SQLSTATE are those of PostgreSQL (Appendix A): 08 is a connection's, 57P0 a shutdown's or a start's, 25P03 that of a
+// session that was idle in a transaction for too long, as after a pause of the process.
+func broken(err error) bool {
+	var network net.Error
+	var state interface{ SQLState() string }
+	switch {
+	case err == nil:
+		return false
+	case errors.As(err, &state):
+		code := state.SQLState()
+		return strings.HasPrefix(code, "08") || strings.HasPrefix(code, "57P0") || code == "25P03"
+	}
+	return errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, driver.ErrBadConn)
 }
 
 // Is reports whether err is of the given kind.
@@ -128,6 +152,9 @@ func FieldOf(err error) string {
 func Message(err error) string {
 	if KindOf(err) == Internal {
 		return "an internal error; the operator finds it in the log by the request id"
+	}
+	if e := (*Error)(nil); !errors.As(err, &e) || e.Kind == Internal {
+		return "a part of the cloud, such as its database, does not answer; nothing is known to have been changed; try again in a moment"
 	}
 	var words []string
 	for e := (*Error)(nil); errors.As(err, &e); err = e.Err {

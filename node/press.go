@@ -52,11 +52,9 @@ func (j *Job) reach(ctx context.Context, want bmc.Power, a bmc.Action, before fu
 				return err
 			}
 		}
-		if err := d.SetPower(ctx, a); err != nil {
-			j.keepTrace(ctx, err)
-			return fault.Wrap(string(a), err)
+		if err := j.press(ctx, d, a); err != nil {
+			return err
 		}
-		j.notePress()
 	}
 	return workflow.Polling(fmt.Sprintf("the power to be %s", want), j.soon())
 }
@@ -81,6 +79,23 @@ func (j *Job) notePress() {
 	j.kept(j.Node).Memory.Set(pressFact, fmt.Sprint(j.stepKey(), " ", times+1, " ", j.Run.Attempt))
 }
 
+// press presses a button. That it does is recorded first: a conductor that takes over in between finds the server as the press left
+// it, and does not take it for somebody else's finger.
+func (j *Job) press(ctx context.Context, d *bmc.Composed, a bmc.Action) error {
+	memory := j.kept(j.Node).Memory
+	before := memory.Get(pressFact)
+	j.notePress()
+	if !j.imaginary() {
+		memory.Save(ctx)
+	}
+	if err := d.SetPower(ctx, a); err != nil {
+		memory.Set(pressFact, before)
+		j.keepTrace(ctx, err)
+		return fault.Wrap(string(a), err)
+	}
+	return nil
+}
+
 // looksAtOn is how many looks in a row a server must show to be on that should be off, before that is believed.
 const looksAtOn = 3
 
@@ -101,11 +116,9 @@ func (j *Job) onByItself(ctx context.Context, before func(ctx context.Context, d
 	if err := before(ctx, d); err != nil {
 		return err
 	}
-	if err := d.SetPower(ctx, bmc.Reset); err != nil {
-		j.keepTrace(ctx, err)
-		return fault.Wrap(string(bmc.Reset), err)
+	if err := j.press(ctx, d, bmc.Reset); err != nil {
+		return err
 	}
-	j.notePress()
 	return workflow.Polling("the power to be on", j.soon())
 }
 

@@ -175,7 +175,7 @@ func (e *Engine) WithLease(ctx context.Context, subject string, h Holder, fn fun
 }
 
 // orphanAge is how long past its time a run may be before someone looks whether anybody cares for it.
-const orphanAge = 3 * time.Second
+const orphanAge = 2 * time.Second
 
 // Adopt enqueues the live runs that are past their time and that nobody is at work on: their
 // conductor died, or their job was lost. It returns how many.
@@ -188,6 +188,8 @@ func (e *Engine) Adopt(ctx context.Context) (int, error) {
 		err := tx.NewSelect().Model(&runs).Where("ended_at IS NULL").Where("phase <> ?", Held).
 			Where("wake_at < ?", now.Add(-orphanAge)).
 			Where("NOT EXISTS (SELECT 1 FROM lease WHERE lease.subject = run.subject AND lease.expires >= " + e.db.NowMillis() + ")").
+			// A look that waits in a queue is not lost, however long the queue is; HandOn sees to it that somebody works on that queue.
+			Where("NOT EXISTS (SELECT 1 FROM river_job WHERE river_job.id = run.job_id AND river_job.state IN ('available', 'retryable', 'scheduled'))").
 			OrderExpr("wake_at").Limit(200).Scan(ctx)
 		if err != nil {
 			return err

@@ -9,10 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/hagane-cloud/hagane/db"
 	"github.com/hagane-cloud/hagane/lab"
 	"github.com/hagane-cloud/hagane/lab/client"
 	"github.com/hagane-cloud/hagane/node"
@@ -26,7 +28,9 @@ const (
 
 type serveToDieOptions struct {
 	Data, Database string
-	DieAt          string // the step after which the process kills itself, before it is recorded; "" never
+	DieAt          string        // the step after which the process kills itself, before it is recorded; "" never
+	Roles          []string      // nil is all
+	Skew           time.Duration // by how much its clock is ahead
 }
 
 // serveToDie is hagane serve that dies by SIGKILL at a given step.
@@ -36,7 +40,13 @@ func serveToDie() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
-	o := serveOptions{data: d.Data, listen: "127.0.0.1:0", database: d.Database, roles: allRoles, region: "region1", workers: 16, ipxe: "/usr/lib/ipxe"}
+	if d.Roles == nil {
+		d.Roles = allRoles
+	}
+	if d.Skew != 0 {
+		db.SetClock(func() time.Time { return time.Now().Add(d.Skew) })
+	}
+	o := serveOptions{data: d.Data, listen: "127.0.0.1:0", database: d.Database, roles: d.Roles, region: "region1", workers: 16, ipxe: "/usr/lib/ipxe", pace: "lab"}
 	o.wired = func(c *cloud) {
 		if d.DieAt == "" {
 			return
@@ -57,21 +67,47 @@ func serveToDie() {
 // child is hagane serve in a process of its own.
 type child struct {
 	cmd  *exec.Cmd
-	log  *bytes.Buffer
+	log  *log
 	done chan struct{}
 }
 
+// log is what a process prints.
+type log struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
 func (c *testCloud) spawn(dsn, dieAt string) *child {
+	c.Helper()
+	p := c.launch(serveToDieOptions{Data: c.data, Database: dsn, DieAt: dieAt})
+	c.reconnectTo(p)
+	return p
+}
+
+// launch starts a process and does not wait for it.
+func (c *testCloud) launch(o serveToDieOptions) *child {
 	c.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		c.Fatal(err)
 	}
-	opts, err := json.Marshal(serveToDieOptions{Data: c.data, Database: dsn, DieAt: dieAt})
+	opts, err := json.Marshal(o)
 	if err != nil {
 		c.Fatal(err)
 	}
-	p := &child{cmd: exec.Command(self), log: new(bytes.Buffer), done: make(chan struct{})}
+	p := &child{cmd: exec.Command(self), log: new(log), done: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), envServe+"="+string(opts))
 	p.cmd.Stderr = p.log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -80,7 +116,6 @@ func (c *testCloud) spawn(dsn, dieAt string) *child {
 	}
 	go func() { _ = p.cmd.Wait(); close(p.done) }()
 	c.Cleanup(p.kill)
-	c.reconnectTo(p)
 	return p
 }
 
