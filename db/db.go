@@ -46,6 +46,19 @@ func (tx Tx) PgxTx() pgx.Tx { return pgxTx{conn: tx.conn} }
 // Open opens the database at url and brings its schema up to date. A url is postgres://… or
 // sqlite:PATH[?synchronous=OFF]; synchronous is FULL by default, so that a committed record survives a loss of power.
 func Open(ctx context.Context, dsn string) (*DB, error) {
+	d, err := connect(ctx, dsn)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.migrate(ctx); err != nil {
+		d.Close()
+		return nil, fault.E(fault.Internal, "migrating the database "+redact(dsn), err)
+	}
+	return d, nil
+}
+
+// connect opens the database as it is.
+func connect(ctx context.Context, dsn string) (*DB, error) {
 	var d *DB
 	var err error
 	switch {
@@ -62,10 +75,6 @@ func Open(ctx context.Context, dsn string) (*DB, error) {
 	if err := d.syncClock(ctx); err != nil {
 		d.Close()
 		return nil, err
-	}
-	if err := d.migrate(ctx); err != nil {
-		d.Close()
-		return nil, fault.E(fault.Internal, "migrating the database "+redact(dsn), err)
 	}
 	return d, nil
 }

@@ -88,6 +88,16 @@ func (s *Service) Place(ctx context.Context, sw, port string, vlan int) error {
 	return d.SetPort(ctx, port, want)
 }
 
+// VLANOf reads on which VLAN a switch port is; 0 is none.
+func (s *Service) VLANOf(ctx context.Context, sw, port string) (int, error) {
+	d, err := s.Driver(ctx, sw)
+	if err != nil {
+		return 0, err
+	}
+	p, err := d.Port(ctx, port)
+	return p.Access, fault.Wrap(fmt.Sprintf("reading %s/%s", sw, port), err)
+}
+
 // Linked reports whether something is plugged into a switch port and answers.
 func (s *Service) Linked(ctx context.Context, sw, port string) (bool, error) {
 	d, err := s.Driver(ctx, sw)

@@ -25,6 +25,8 @@ import (
 type Network interface {
 	// Place makes a switch port an access port of a VLAN, 0 isolates it, and reads it back.
 	Place(ctx context.Context, sw, port string, vlan int) error
+	// VLANOf reads on which VLAN a switch port is; 0 is none.
+	VLANOf(ctx context.Context, sw, port string) (int, error)
 	// Linked reports whether something is plugged into a switch port and answers.
 	Linked(ctx context.Context, sw, port string) (bool, error)
 	// SystemVLAN returns the VLAN of one of the cloud's own networks: provisioning or cleaning.

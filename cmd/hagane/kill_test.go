@@ -31,6 +31,7 @@ type serveToDieOptions struct {
 	DieAt          string        // the step after which the process kills itself, before it is recorded; "" never
 	Roles          []string      // nil is all
 	Skew           time.Duration // by how much its clock is ahead
+	AgentWithin    time.Duration // how long a node may take to boot the agent; 0 is the default
 }
 
 // serveToDie is hagane serve that dies by SIGKILL at a given step.
@@ -46,7 +47,7 @@ func serveToDie() {
 	if d.Skew != 0 {
 		db.SetClock(func() time.Time { return time.Now().Add(d.Skew) })
 	}
-	o := serveOptions{data: d.Data, listen: "127.0.0.1:0", database: d.Database, roles: d.Roles, region: "region1", workers: 16, ipxe: "/usr/lib/ipxe", pace: "lab"}
+	o := serveOptions{data: d.Data, listen: "127.0.0.1:0", database: d.Database, roles: d.Roles, region: "region1", workers: 16, ipxe: "/usr/lib/ipxe", pace: "lab", agentWithin: d.AgentWithin}
 	o.wired = func(c *cloud) {
 		if d.DieAt == "" {
 			return
