@@ -21,7 +21,7 @@ type recordsFlags struct{ data, database string }
 
 func (f *recordsFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.data, "data", "data", "folder of the database, keys and images")
-	c.Flags().StringVar(&f.database, "database", "", "postgres://… (default: SQLite in the data folder)")
+	c.Flags().StringVar(&f.database, "database", os.Getenv(envDatabase), "postgres://…, or in "+envDatabase+" (default: SQLite in the data folder)")
 }
 
 func (f *recordsFlags) dsn() string {

@@ -67,6 +67,9 @@ type serveOptions struct {
 	wired func(c *cloud) // called before anything starts; tests look in here
 }
 
+// envDatabase names the variable of the environment with the database's URL.
+const envDatabase = "HAGANE_DATABASE"
+
 // roles are what a process can do.
 var allRoles = []string{"api", "conductor", "dhcp"}
 
@@ -79,7 +82,7 @@ func serveCommand() *cobra.Command {
 	f.StringVar(&o.data, "data", "data", "folder of the database, keys and images")
 	f.StringVar(&o.listen, "listen", "127.0.0.1:6385", "address of the API; port 0 takes a free one")
 	f.StringVar(&o.metrics, "metrics-listen", "", "address of /metrics, /healthz and /readyz, which need no token; port 0 takes a free one (default: none)")
-	f.StringVar(&o.database, "database", "", "postgres://… (default: SQLite in the data folder)")
+	f.StringVar(&o.database, "database", os.Getenv(envDatabase), "postgres://…; better given in "+envDatabase+", as everyone on the host can read a command line (default: SQLite in the data folder)")
 	f.StringSliceVar(&o.roles, "role", allRoles, "what this process does: api, conductor, dhcp")
 	f.StringVar(&o.group, "group", "", "conductor group (site, rack, vendor) whose nodes this conductor works on (default: the nodes that are in none)")
 	f.StringVar(&o.ramdisk, "ramdisk", "", "folder of the agent's ramdisk, made by hagane ramdisk build (default: boot in the data folder)")
