@@ -6,7 +6,6 @@ import (
 	"testing"
 )
 
-
 var (
 	versionForm = regexp.MustCompile(`^(\d+)_`)
 	spaces      = regexp.MustCompile(`\s+`)
