@@ -24,12 +24,15 @@ import (
 // hearWithin is how long inspection waits for neighbours: switches speak every 30 seconds.
 const hearWithin = 35 * time.Second
 
-// Machine is the machine that the process runs on. It implements agent.Machine, agent.Neighbourly
-// and agent.KernelLogger. The process must be root.
+// Machine is the machine that the process runs on. It implements agent.Machine, agent.Neighbourly,
+// agent.Assembler and agent.KernelLogger. The process must be root.
 type Machine struct {
 	log *slog.Logger
 	sys string // /sys
 	dev string // /dev
+
+	arrays []string // devices of software RAIDs in use
+	groups []string // volume groups in use
 }
 
 var (

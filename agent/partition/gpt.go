@@ -121,10 +121,10 @@ func (t *Table) freeGPT() int {
 	return -1
 }
 
-func (t *Table) setGPT(p Partition) error {
+func (t *Table) setGPT(p Partition, kind Type) error {
 	e := t.entry(p.slot)
 	clear(e)
-	copy(e, linuxData)
+	copy(e, typeGUIDs[kind])
 	if _, err := rand.Read(e[16:32]); err != nil {
 		return fault.E(fault.Internal, "making a partition's GUID", err)
 	}

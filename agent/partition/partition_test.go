@@ -60,7 +60,7 @@ func TestGPTMovesToTheEndAndGrows(t *testing.T) {
 	if place.Offset%mib != 0 || place.Offset+place.Bytes > 300*mib || place.Offset < 290*mib {
 		t.Errorf("placed at %d, %d bytes", place.Offset, place.Bytes)
 	}
-	if err := table.Add(f, place, "config-2"); err != nil {
+	if err := table.Add(f, place, "config-2", FAT); err != nil {
 		t.Fatal(err)
 	}
 	out, err := exec.Command("sgdisk", "-v", "-p", f.Name()).CombinedOutput()
@@ -157,7 +157,7 @@ func TestMBR(t *testing.T) {
 	if place.Offset != 197*mib {
 		t.Errorf("placed at %d", place.Offset)
 	}
-	if err := table.Add(f, place, "config-2"); err != nil {
+	if err := table.Add(f, place, "config-2", FAT); err != nil {
 		t.Fatal(err)
 	}
 	again, err := Read(f, 200*mib, 512)
