@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"bytes"
 	"crypto/sha256"
 
 	"github.com/hagane-cloud/hagane/fault"
@@ -30,6 +31,16 @@ var typeGUIDs = map[Type][]byte{
 	RAID: {0x0f, 0x88, 0x9d, 0xa1, 0xfc, 0x05, 0x3b, 0x4d, 0xa0, 0x06, 0x74, 0x3f, 0x0f, 0x84, 0x91, 0x1e},
 	LVM:  {0x79, 0xd3, 0xd6, 0xe6, 0x07, 0xf5, 0xc2, 0x44, 0xa2, 0x3c, 0x23, 0x8f, 0x2a, 0x3d, 0xf9, 0x28},
 	Swap: {0x6d, 0xfd, 0x57, 0x06, 0xab, 0xa4, 0xc4, 0x43, 0x84, 0xe5, 0x09, 0x33, 0xc8, 0x4b, 0x4f, 0x4f},
+}
+
+// typeOf returns the type that a GUID stands for.
+func typeOf(guid []byte) Type {
+	for _, t := range []Type{Linux, EFI, BIOSBoot, RAID, LVM, Swap} {
+		if bytes.Equal(guid, typeGUIDs[t]) {
+			return t
+		}
+	}
+	return ""
 }
 
 // typeBytes are the types of an MBR; what has none there is Linux.
@@ -71,7 +82,7 @@ func Create(disk Disk, size int64, sector int, seed string, specs ...Spec) ([]Pa
 	t.first[510], t.first[511] = 0x55, 0xaa
 	at := int64(align)
 	for i, s := range specs {
-		p := Partition{Number: i + 1, Offset: at, Bytes: (s.Bytes + t.sector - 1) / t.sector * t.sector, Name: s.Name, slot: i}
+		p := Partition{Number: i + 1, Offset: at, Bytes: (s.Bytes + t.sector - 1) / t.sector * t.sector, Name: s.Name, Type: s.Type, slot: i}
 		if err := t.setGPT(p, s.Type); err != nil {
 			return nil, err
 		}

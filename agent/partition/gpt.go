@@ -108,7 +108,7 @@ func (t *Table) partition(i int) (Partition, bool) {
 	}
 	return Partition{
 		Number: i + 1, Offset: first * t.sector, Bytes: (last - first + 1) * t.sector,
-		Name: string(utf16.Decode(name)), slot: i,
+		Name: string(utf16.Decode(name)), Type: typeOf(e[:16]), slot: i,
 	}, true
 }
 

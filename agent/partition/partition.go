@@ -32,6 +32,7 @@ type Partition struct {
 	Offset int64 // in bytes
 	Bytes  int64
 	Name   string // GPT only
+	Type   Type   // GPT only; "" for one that is not known here
 	slot   int    // index of the entry; -1 where it can not be changed (MBR logical partitions)
 }
 
@@ -160,6 +161,24 @@ func (t *Table) Behind() (last Partition, begin, end int64) {
 	return last, max((last.Offset+last.Bytes+align-1)/align*align, align), t.end() / align * align
 }
 
+// Free returns how many more partitions the table can have.
+func (t *Table) Free() int {
+	n := 0
+	switch t.Kind {
+	case GPT:
+		n = int(t.header.Count)
+	case MBR:
+		n = 4
+	case None:
+	}
+	for _, p := range t.Partitions {
+		if p.slot >= 0 {
+			n--
+		}
+	}
+	return max(n, 0)
+}
+
 // At returns a new partition at a place that Behind showed to be free.
 func (t *Table) At(offset, length int64) (Partition, error) {
 	slot := -1
@@ -199,7 +218,7 @@ func (t *Table) Grow(p Partition, length int64) error {
 
 // Put enters a partition that Room or At returned in memory; the next Write or Add writes it.
 func (t *Table) Put(p Partition, name string, kind Type) error {
-	p.Name = name
+	p.Name, p.Type = name, kind
 	t.Partitions = append(t.Partitions, p)
 	switch t.Kind {
 	case GPT:
