@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/hagane-cloud/hagane/agent/layout"
+	"github.com/hagane-cloud/hagane/agent/protocol"
 	"github.com/hagane-cloud/hagane/db"
 	"github.com/hagane-cloud/hagane/fault"
 	"github.com/hagane-cloud/hagane/image"
@@ -32,8 +34,9 @@ type Wanted struct {
 	Description             string
 	Hostname                string // "" is made of the name
 	Labels                  []string
-	GroupID                 string // of the server group that it is to be in; "" is none
-	Operator                bool   // an operator asks, who may use every flavor
+	GroupID                 string           // of the server group that it is to be in; "" is none
+	Operator                bool             // an operator asks, who may use every flavor
+	Layout                  *protocol.Layout // of the disks beside the image; nil is none
 }
 
 // Networking says what no network in a request means.
@@ -84,6 +87,11 @@ func (w *Wanted) check() error {
 	}
 	if _, err := newLabels(w.Labels); err != nil {
 		return err
+	}
+	if !layout.Empty(w.Layout) {
+		if err := layout.Check(w.Layout); err != nil {
+			return err
+		}
 	}
 	for k, v := range w.Metadata {
 		if k == "" || len(k) > 255 || len(v) > 255 {
@@ -184,6 +192,9 @@ func (s *Service) plan(ctx context.Context, w *Wanted) (blueprint, error) {
 	if err := b.image.Fits(b.flavor.Disk, b.flavor.RAM); err != nil {
 		return b, err
 	}
+	if err := s.checkLayout(w.Layout, b.image); err != nil {
+		return b, err
+	}
 	b.private = Private{UserData: w.UserData, AdminPass: w.AdminPass, Personality: w.Personality}
 	if w.AdminPass == "" {
 		b.private.AdminPass = secret.Token()[:16]
@@ -234,7 +245,7 @@ func (s *Service) afford(ctx context.Context, tx db.Tx, w Wanted, f Flavor, n in
 
 // start records a server and begins to deploy it.
 func (s *Service) start(ctx context.Context, tx db.Tx, srv *Server, w Wanted, b blueprint) error {
-	srv.ID = ID(uuid.NewString())
+	srv.ID, srv.Layout = ID(uuid.NewString()), layoutOf(w.Layout)
 	var err error
 	if srv.Sealed, err = s.seal(srv.ID, b.private); err != nil {
 		return err
