@@ -23,6 +23,7 @@ import (
 type Wanted struct {
 	ProjectID, UserID, Name string
 	FlavorID, ImageID       string
+	ChassisID               string // the node that it is to be on, instead of one of a flavor
 	Zone, KeyName           string
 	Metadata                map[string]string
 	Networks                []WantedNIC
@@ -176,11 +177,7 @@ type blueprint struct {
 func (s *Service) plan(ctx context.Context, w *Wanted) (blueprint, error) {
 	var b blueprint
 	var err error
-	whose := w.ProjectID
-	if w.Operator {
-		whose = ""
-	}
-	if b.flavor, err = s.Flavor(ctx, whose, w.FlavorID); err != nil {
+	if b.flavor, err = s.flavorOf(ctx, w); err != nil {
 		return b, err
 	}
 	if b.image, err = s.images.Get(ctx, w.ProjectID, w.ImageID); err != nil {
@@ -216,7 +213,7 @@ func (s *Service) plan(ctx context.Context, w *Wanted) (blueprint, error) {
 	now := db.Now()
 	b.server = Server{ProjectID: w.ProjectID, UserID: w.UserID, Name: w.Name, FlavorID: b.flavor.ID, ImageID: b.image.ID, Zone: w.Zone, KeyName: w.KeyName,
 		Metadata: w.Metadata, State: Building, CreatedAt: now, UpdatedAt: now, Description: w.Description, Hostname: w.Hostname, Labels: labels,
-		GroupID: w.GroupID, Reservation: "r-" + strings.ToLower(rand.Text()[:8])}
+		GroupID: w.GroupID, ChassisID: w.ChassisID, Reservation: "r-" + strings.ToLower(rand.Text()[:8])}
 	return b, err
 }
 

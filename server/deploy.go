@@ -42,6 +42,9 @@ func (s *Service) build(ctx context.Context, tx db.Tx, srv *Server, f Flavor, im
 	for _, n := range srv.NICs {
 		want.NICs[n.Plane]++
 	}
+	if srv.ChassisID != "" {
+		want.Among = []node.ID{node.ID(srv.ChassisID)}
+	}
 	n, ports, err := s.nodes.Choose(ctx, tx, want, string(srv.ID))
 	if err != nil {
 		return err

@@ -60,6 +60,7 @@ type Server struct {
 	LaunchIndex  int    // of those
 	LaunchedAt   bun.NullTime
 	GroupID      string           // the server group that it is in; "" when none
+	ChassisID    string           // the node that was asked for; "" is any of the flavor
 	Layout       *protocol.Layout // of its disks beside the image, as asked for; nil is none
 
 	UEFIStatus  string       `bun:"uefi_status"` // of the last change of UEFI settings; "" before one

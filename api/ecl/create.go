@@ -22,6 +22,7 @@ type createBody struct {
 		AdminPass   string            `json:"adminPass"`
 		ImageRef    string            `json:"imageRef"`
 		FlavorRef   string            `json:"flavorRef"`
+		ChassisID   string            `json:"chassis_id"`
 		Zone        string            `json:"availability_zone"`
 		KeyName     string            `json:"key_name"`
 		UserData    string            `json:"user_data"`
@@ -40,9 +41,9 @@ type createBody struct {
 func (b createBody) wanted(r *api.Request) (server.Wanted, error) {
 	s := b.Server
 	w := server.Wanted{ProjectID: r.Caller.ProjectID(), UserID: r.Caller.User.ID, Name: s.Name, FlavorID: last(s.FlavorRef), ImageID: last(s.ImageRef),
-		Zone: s.Zone, KeyName: s.KeyName, Metadata: s.Metadata, AdminPass: s.AdminPass}
-	if s.FlavorRef == "" {
-		return w, fault.Field("flavorRef", "flavorRef is missing")
+		ChassisID: s.ChassisID, Zone: s.Zone, KeyName: s.KeyName, Metadata: s.Metadata, AdminPass: s.AdminPass}
+	if s.FlavorRef == "" && s.ChassisID == "" {
+		return w, fault.Field("flavorRef", "flavorRef is missing, and chassis_id as well")
 	}
 	if s.ImageRef == "" {
 		return w, fault.Field("imageRef", "imageRef is missing")
