@@ -160,7 +160,7 @@ func Fits(l *protocol.Layout, disks []protocol.Disk, hint protocol.RootHint, ima
 	if err != nil {
 		return err
 	}
-	rooted, room := Root(l), map[string]int64{}
+	room := map[string]int64{}
 	for i, a := range l.Arrays {
 		size := Capacity(a, disks, assigned[i]) - tableBytes
 		if a.Primary {
@@ -169,9 +169,6 @@ func Fits(l *protocol.Layout, disks []protocol.Disk, hint protocol.RootHint, ima
 		rest := ""
 		for _, p := range a.Partitions {
 			need := p.Bytes
-			if p.Label == rooted {
-				need = max(need-image, 0) // the image's part of it is counted already
-			}
 			if p.Bytes == 0 {
 				rest, need = p.Label, least(l, p.Label)
 			}

@@ -151,16 +151,13 @@ func (c *checker) addPartitions(at string, a protocol.Array) error {
 	}
 	rest := 0
 	for j, p := range a.Partitions {
-		here := fmt.Sprintf("%s.partitions[%d]", at, j)
-		if err := c.label(here+".partition_label", p.Label); err != nil {
+		if err := c.size(fmt.Sprintf("%s.partitions[%d]", at, j), "partition_label", p.Label, p.Bytes); err != nil {
 			return err
 		}
 		if p.Bytes == 0 {
 			rest++
-		} else if p.Bytes < smallest {
-			return fault.Field(here+".size", "must be 8M at least")
 		}
-		c.partitions[p.Label], c.sizes[p.Label], c.primary[p.Label] = p, p.Bytes, a.Primary
+		c.partitions[p.Label], c.primary[p.Label] = p, a.Primary
 		if !p.LVM {
 			c.free[p.Label] = true
 		}
@@ -171,13 +168,18 @@ func (c *checker) addPartitions(at string, a protocol.Array) error {
 	return nil
 }
 
-func (c *checker) label(field, label string) error {
+// size notes the size of what has a label of its own.
+func (c *checker) size(at, field, label string, size int64) error {
 	if !labels.MatchString(label) {
-		return fault.Field(field, "must have 1 to 36 letters, digits, _, . and -, and begin with a letter or digit")
+		return fault.Field(at+"."+field, "must have 1 to 36 letters, digits, _, . and -, and begin with a letter or digit")
 	}
 	if _, taken := c.sizes[label]; taken {
-		return fault.Field(field, "%q is the label of something else already", label)
+		return fault.Field(at+"."+field, "%q is the label of something else already", label)
 	}
+	if size != 0 && size < smallest {
+		return fault.Field(at+".size", "must be 8M at least")
+	}
+	c.sizes[label] = size
 	return nil
 }
 
@@ -225,7 +227,7 @@ func (c *checker) addVolumes(at string, g protocol.VolumeGroup) error {
 	rest := 0
 	for j, v := range g.Volumes {
 		here := fmt.Sprintf("%s.logical_volumes[%d]", at, j)
-		if err := c.label(here+".lv_label", v.Label); err != nil {
+		if err := c.size(here, "lv_label", v.Label, v.Bytes); err != nil {
 			return err
 		}
 		if reserved.MatchString(v.Label) {
@@ -233,10 +235,8 @@ func (c *checker) addVolumes(at string, g protocol.VolumeGroup) error {
 		}
 		if v.Bytes == 0 {
 			rest++
-		} else if v.Bytes < smallest {
-			return fault.Field(here+".size", "must be 8M at least")
 		}
-		c.sizes[v.Label], c.free[v.Label] = v.Bytes, true
+		c.free[v.Label] = true
 	}
 	if rest > 1 {
 		return fault.Field(at+".logical_volumes", "one volume at most can be without a size: it takes what the others leave")

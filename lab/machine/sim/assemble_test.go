@@ -16,6 +16,7 @@ import (
 	"github.com/hagane-cloud/hagane/agent/layout"
 	"github.com/hagane-cloud/hagane/agent/protocol"
 	"github.com/hagane-cloud/hagane/lab/machine"
+	"github.com/hagane-cloud/hagane/lab/machine/machinetest"
 	"github.com/hagane-cloud/hagane/ramdisk/ramdisktest"
 )
 
@@ -38,22 +39,11 @@ func withDisks(t *testing.T, n int) (*body, protocol.RootHint) {
 	return newBody(&guest{Machine: m, out: out, say: slog.New(slog.DiscardHandler)}), protocol.RootHint{Serial: "D0"}
 }
 
-// smallImage has a master boot record of one partition and something in it.
-func smallImage() []byte {
-	b := make([]byte, 8<<20)
-	copy(b[446:], []byte{0x80, 0, 2, 0, 0x83, 0, 0, 0, 0, 8, 0, 0, 0, 0x30, 0, 0}) // Linux, from sector 2048, 12288 long
-	b[510], b[511] = 0x55, 0xaa
-	for i := 1 << 20; i < 4<<20; i++ {
-		b[i] = byte(i)
-	}
-	return b
-}
-
 // carryOut has the agent carry out orders on a machine and returns their ends by their ids.
 func carryOut(t *testing.T, b *body, orders ...*protocol.Order) *ramdisktest.Cloud {
 	t.Helper()
 	image := filepath.Join(t.TempDir(), "image")
-	if err := os.WriteFile(image, smallImage(), 0o600); err != nil {
+	if err := os.WriteFile(image, machinetest.Image(), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	cloud := ramdisktest.NewCloud(t, map[string]string{"i": image}, append(orders, &protocol.Order{ID: "end", Shutdown: &protocol.Shutdown{}})...)
@@ -70,12 +60,12 @@ func carryOut(t *testing.T, b *body, orders ...*protocol.Order) *ramdisktest.Clo
 }
 
 func writeOrder(root protocol.RootHint) *protocol.Order {
-	sum := sha512.Sum512(smallImage())
-	return &protocol.Order{ID: "write", Write: &protocol.Write{SHA512: hex.EncodeToString(sum[:]), Size: int64(len(smallImage())), Root: root}}
+	sum := sha512.Sum512(machinetest.Image())
+	return &protocol.Order{ID: "write", Write: &protocol.Write{SHA512: hex.EncodeToString(sum[:]), Size: int64(len(machinetest.Image())), Root: root}}
 }
 
 func layOrder(id string, root protocol.RootHint, l protocol.Layout) *protocol.Order {
-	return &protocol.Order{ID: id, LayOut: &protocol.LayOut{Root: root, ImageBytes: int64(len(smallImage())), Layout: l}}
+	return &protocol.Order{ID: id, LayOut: &protocol.LayOut{Root: root, ImageBytes: int64(len(machinetest.Image())), Layout: l}}
 }
 
 // TestLayout lays out a disk beside the image's, and software RAIDs of every level with a volume group on them, twice; what
