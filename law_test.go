@@ -17,7 +17,7 @@ var law = []struct {
 	who, never []string
 	why        string
 }{
-	{[]string{"fault"}, []string{""}, "everything imports it"},
+	{[]string{"fault", "fence"}, []string{""}, "everything imports them"},
 	{[]string{"db", "workflow", "secret"}, []string{"api", "bmc", "client", "cmd", "conductor", "identity", "image", "lab", "netboot", "network", "node", "server", "agent"}, "they serve every noun and know none"},
 	{[]string{"bmc/profile", "bmc/record"}, []string{"bmc"}, "the drivers' contract rests on them"},
 	{[]string{"conductor"}, []string{"api", "bmc", "identity", "image", "lab", "netboot", "network", "node", "server", "agent"}, "it drives runs, whatever they are about"},

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/hagane-cloud/hagane/audit"
 	"github.com/hagane-cloud/hagane/fault"
@@ -69,6 +70,9 @@ type Options struct {
 	Keys   *idempotency.Service
 	Limits Limits
 	Log    *slog.Logger
+	// Observe, if set, is told of every request that was answered: the dialect's prefix, the verb and the path of its route, the
+	// status, and how long it took.
+	Observe func(prefix, verb, route string, status int, took time.Duration)
 }
 
 // Handler serves dialects.

@@ -11,6 +11,10 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/hagane-cloud/hagane/fault"
 )
@@ -49,19 +53,28 @@ func named(w http.ResponseWriter, hr *http.Request) *Request {
 
 func (e endpoint) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	begun := time.Now()
-	r := named(w, hr)
+	ctx, span := otel.Tracer("hagane/api").Start(propagation.TraceContext{}.Extract(hr.Context(), propagation.HeaderCarrier(hr.Header)), e.Verb+" "+e.Prefix+e.Path,
+		trace.WithSpanKind(trace.SpanKindServer))
+	defer span.End()
+	r := named(w, hr.WithContext(ctx))
+	span.SetAttributes(attribute.String("hagane.request", r.ID))
 	rec := &recorder{ResponseWriter: w, status: http.StatusOK}
 	done, err := e.serve(rec, r)
 	if err != nil && !rec.wrote {
 		e.Error(rec, fault.Status(err), err)
 	}
 	done(rec, err)
+	took := time.Since(begun)
+	span.SetAttributes(attribute.Int("http.response.status_code", rec.status))
+	if e.Observe != nil {
+		e.Observe(e.Prefix, e.Verb, e.Path, rec.status, took)
+	}
 	level := slog.LevelDebug
 	if err != nil && rec.status >= http.StatusInternalServerError {
 		level = slog.LevelError
 	}
 	e.Log.Log(hr.Context(), level, "request", "verb", hr.Method, "path", hr.URL.Path, "status", rec.status, "request", r.ID, "origin", r.Origin,
-		"user", r.Caller.User.ID, "project", r.Caller.ProjectID(), "took", time.Since(begun).Round(time.Microsecond), "error", err)
+		"user", r.Caller.User.ID, "project", r.Caller.ProjectID(), "took", took.Round(time.Microsecond), "error", err)
 }
 
 // serve admits a request and carries it out. done is to be called when it has been answered.

@@ -1,9 +1,16 @@
 package bmc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/hagane-cloud/hagane/bmc/profile"
 )
@@ -16,6 +23,8 @@ type Composed struct {
 	book  *profile.Book // nil knows nothing
 	paths []*path
 	known *Memory
+
+	observe func(Call) // nil counts nothing
 }
 
 type path struct {
@@ -106,16 +115,10 @@ func by[C, R any](ctx context.Context, c *Composed, what Capability, e effect, c
 	var none R
 	var failed []error
 	for _, p := range c.order(what) {
-		d, err := c.driver(ctx, p)
+		r, err := through(ctx, c, p, what, call)
 		if err == nil {
-			var can C
-			if can, err = As[C](d); err == nil {
-				var r R
-				if r, err = call(can); err == nil {
-					c.learn(what, p, failed)
-					return r, nil
-				}
-			}
+			c.learn(what, p, failed)
+			return r, nil
 		}
 		failed = append(failed, err)
 		if ctx.Err() != nil || !elsewhere(err, e) {
@@ -126,6 +129,39 @@ func by[C, R any](ctx context.Context, c *Composed, what Capability, e effect, c
 		}
 	}
 	return none, worst(failed)
+}
+
+// through calls a capability over one path.
+func through[C, R any](ctx context.Context, c *Composed, p *path, what Capability, call func(C) (R, error)) (r R, err error) {
+	begun := time.Now()
+	_, span := otel.Tracer("hagane/bmc").Start(ctx, "bmc "+cmp.Or(string(what), "identity"), trace.WithAttributes(attribute.String("bmc.protocol", p.access.Driver)))
+	defer func() {
+		if err != nil {
+			span.SetStatus(codes.Error, string(ClassOf(err)))
+		}
+		span.End()
+		if c.observe != nil {
+			c.observe(Call{Capability: what, Protocol: p.access.Driver, Class: ClassOf(err), Failed: err != nil, Took: time.Since(begun)})
+		}
+	}()
+	d, err := c.driver(ctx, p)
+	if err != nil {
+		return r, err
+	}
+	can, err := As[C](d)
+	if err != nil {
+		return r, err
+	}
+	return call(can)
+}
+
+// Call is one use of a capability over one path, for those who count.
+type Call struct {
+	Capability Capability // "" is reading what the server is
+	Protocol   string
+	Failed     bool
+	Class      Class // of the failure
+	Took       time.Duration
 }
 
 // Other makes the next path the first one for a capability, as when what the first accepts has no effect. It

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/hagane-cloud/hagane/fault"
+	"github.com/hagane-cloud/hagane/fence"
 )
 
 // Pace is how patient a driver is with its BMC. The zero value stands for DefaultPace.
@@ -47,8 +50,19 @@ type Gate struct {
 // NewGate makes a gate.
 func NewGate() *Gate { return &Gate{write: make(chan struct{}, 1), read: make(chan struct{}, 2)} }
 
-// Enter waits for a place and returns the function that gives it back.
+// Enter waits for a place and returns the function that gives it back. A change whose right was lost meanwhile does not pass.
 func (g *Gate) Enter(ctx context.Context, change bool) (leave func(), err error) {
+	if leave, err = g.wait(ctx, change); err != nil || !change {
+		return leave, err
+	}
+	if err := fence.Check(ctx); err != nil {
+		leave()
+		return nil, fault.Wrap("changing something at the BMC", err)
+	}
+	return leave, nil
+}
+
+func (g *Gate) wait(ctx context.Context, change bool) (leave func(), err error) {
 	if g == nil {
 		return func() {}, nil
 	}

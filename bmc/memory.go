@@ -1,6 +1,7 @@
 package bmc
 
 import (
+	"context"
 	"encoding/json"
 	"maps"
 	"sync"
@@ -13,6 +14,7 @@ type Memory struct {
 	mu    sync.Mutex
 	facts map[string]string
 	dirty bool
+	save  func(ctx context.Context) // nil records when the turn ends
 }
 
 // Get returns a fact; "" when it is not known.
@@ -44,6 +46,33 @@ func (m *Memory) Set(name, value string) {
 		return
 	}
 	m.facts[name] = value
+}
+
+// Load replaces all facts by those that were recorded: another process may have learnt since.
+func (m *Memory) Load(facts map[string]string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.facts, m.dirty = maps.Clone(facts), false
+}
+
+// SaveBy says how what is known is recorded at once.
+func (m *Memory) SaveBy(save func(ctx context.Context)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.save = save
+}
+
+// Save records what is known at once, where it can: what must be known to whoever takes over.
+func (m *Memory) Save(ctx context.Context) {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	save := m.save
+	m.mu.Unlock()
+	if save != nil {
+		save(ctx)
+	}
 }
 
 // Facts returns a copy of all that is known.

@@ -16,6 +16,9 @@ import (
 // uses a driver holds the node's lease, so a driver is never used twice at once. What is known of a BMC,
 // its recorder and its breaker outlive the driver.
 type Pool struct {
+	// Observe, if set, is told of every call to a BMC. It is set before the first one.
+	Observe func(Call)
+
 	open  Opener
 	mu    sync.Mutex
 	held  map[string]*entry
@@ -128,7 +131,7 @@ func (p *Pool) Get(ctx context.Context, key string, paths []Access) (*Composed, 
 		_ = e.driver.Close(ctx) // the old credentials may not even work any more
 	}
 	d := Compose(p.open, paths)
-	d.book = p.book
+	d.book, d.observe = p.book, p.Observe
 	fresh := &entry{driver: d, paths: paths, busy: true}
 	p.mu.Lock()
 	p.held[key] = fresh

@@ -20,8 +20,10 @@ import (
 
 // Options say how a conductor works.
 type Options struct {
-	ID    workflow.Holder // unique to this process start
-	Roles string          // of the process, for people
+	ID      workflow.Holder // unique to this process start
+	Roles   string          // of the process, for people
+	Group   string          // whose nodes it works on; "" is those that are in no group
+	Version string          // of the program
 	// Alone says that no other process uses the database: leases left by a dead predecessor end at once.
 	Alone bool
 	Log   *slog.Logger
@@ -34,6 +36,8 @@ type Conductor struct {
 	o       Options
 	loops   []loop
 	renewed atomic.Int64 // nanoseconds from begin to the last good renewal
+	tried   atomic.Int64 // nanoseconds from begin to the last one that was tried
+	working atomic.Bool
 	begin   time.Time
 	turns   atomic.Pointer[scope]
 }
@@ -93,16 +97,22 @@ func (c *Conductor) Run(ctx context.Context, q workflow.Queue, grace time.Durati
 	if err := q.Start(context.WithoutCancel(ctx)); err != nil {
 		return fault.E(fault.Unavailable, "starting the job queue", err)
 	}
+	c.working.Store(true)
+	defer c.working.Store(false)
 	g, gctx := errgroup.WithContext(ctx)
 	// Leases are kept alive until the last turn has ended, not only until we are told to stop.
 	renewing, stopRenewing := context.WithCancel(context.WithoutCancel(ctx))
 	var renewal errgroup.Group
 	renewal.Go(func() error { c.renew(renewing); return nil })
 	g.Go(func() error { return c.repeat(gctx, loop{"adopt runs", 2 * time.Second, c.adopt}) })
+	g.Go(func() error { return c.repeat(gctx, loop{"hand runs on", time.Second, c.handOn}) })
 	for _, l := range c.loops {
 		g.Go(func() error { return c.repeat(gctx, l) })
 	}
 	err := g.Wait()
+	if offErr := c.engine.SignOff(context.WithoutCancel(ctx), c.o.ID); offErr != nil {
+		c.o.Log.Warn("the others hear of the stop only when the leases have run out", "error", offErr)
+	}
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
 	defer context.AfterFunc(stop, func() { c.turns.Load().end(errors.New("the conductor stops")) })()
@@ -117,32 +127,19 @@ func (c *Conductor) Run(ctx context.Context, q workflow.Queue, grace time.Durati
 	return err
 }
 
-// signOn ends the leases of a dead predecessor where there can be no other process, and makes the conductor known.
+// signOn makes the conductor known; where there can be no other process, a dead predecessor's leases end at once.
 func (c *Conductor) signOn(ctx context.Context) error {
-	if c.o.Alone {
-		if err := c.engine.Evict(ctx); err != nil {
-			return err
-		}
-	}
-	return c.register(ctx)
-}
-
-func (c *Conductor) register(ctx context.Context) error {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"
 	}
-	return c.db.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
-		_, err := tx.NewRaw(`INSERT INTO conductor (id, host, roles, started_at, seen) VALUES (?, ?, ?, ?, `+c.db.NowMillis()+`)`,
-			c.o.ID, host, c.o.Roles, db.Now()).Exec(ctx)
-		return err
-	})
+	return c.engine.SignOn(ctx, workflow.Member{ID: c.o.ID, Host: host, Roles: c.o.Roles, Group: c.o.Group, Version: c.o.Version}, c.o.Alone)
 }
 
 // renew keeps the leases alive; when two renewals in a row fail, the turns are broken off, before the
 // leases run out and somebody else is at work.
 func (c *Conductor) renew(ctx context.Context) {
-	t := time.NewTicker(workflow.LeaseTime / 3)
+	t := time.NewTicker(workflow.Renewal)
 	defer t.Stop()
 	for {
 		select {
@@ -150,35 +147,58 @@ func (c *Conductor) renew(ctx context.Context) {
 			return
 		case <-t.C:
 		}
-		try, cancel := context.WithTimeout(ctx, workflow.LeaseTime/3)
-		err := c.alive(try)
+		c.tried.Store(int64(time.Since(c.begin)))
+		try, cancel := context.WithTimeout(ctx, workflow.Renewal)
+		err := c.engine.Renew(try, c.o.ID)
 		cancel()
 		if err == nil {
 			c.renewed.Store(int64(time.Since(c.begin)))
 			continue
 		}
 		c.o.Log.Warn("renewing the leases", "error", err)
-		if time.Since(c.begin)-time.Duration(c.renewed.Load()) > workflow.LeaseTime/2 {
+		if c.since(&c.renewed) > workflow.LeaseTime/2 {
 			c.turns.Swap(newScope()).end(workflow.ErrLost)
 		}
 	}
 }
 
-// alive renews the leases and shows that this process lives.
-func (c *Conductor) alive(ctx context.Context) error {
-	if err := c.engine.Renew(ctx, c.o.ID); err != nil {
-		return err
+// since returns how long ago something was that is noted from begin on.
+func (c *Conductor) since(noted *atomic.Int64) time.Duration {
+	return time.Since(c.begin) - time.Duration(noted.Load())
+}
+
+// Ready reports why the conductor carries no runs on: it has not begun or is stopping, or it can not renew its leases.
+func (c *Conductor) Ready() error {
+	switch {
+	case !c.working.Load():
+		return fault.Errorf(fault.Unavailable, "the conductor has not begun to work, or is stopping")
+	case c.since(&c.renewed) > workflow.LeaseTime:
+		return fault.Errorf(fault.Unavailable, "the leases were not renewed for %s: the database does not answer", c.since(&c.renewed).Round(time.Second))
 	}
-	return c.db.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
-		_, err := tx.NewRaw("UPDATE conductor SET seen = "+c.db.NowMillis()+" WHERE id = ?", c.o.ID).Exec(ctx)
-		return err
-	})
+	return nil
+}
+
+// Alive reports that the process hangs: it has not even tried to renew its leases for long.
+func (c *Conductor) Alive() error {
+	const long = 6 * workflow.LeaseTime
+	if c.working.Load() && c.since(&c.tried) > long {
+		return fault.Errorf(fault.Internal, "the conductor hangs: no renewal of the leases was tried for %s", c.since(&c.tried).Round(time.Second))
+	}
+	return nil
 }
 
 func (c *Conductor) adopt(ctx context.Context) error {
 	n, err := c.engine.Adopt(ctx)
 	if n > 0 {
 		c.o.Log.Info("took over runs that nobody was at work on", "runs", n)
+	}
+	return err
+}
+
+func (c *Conductor) handOn(ctx context.Context) error {
+	n, err := c.engine.HandOn(ctx)
+	if n > 0 {
+		c.o.Log.Info("runs changed hands, as conductors came or went", "runs", n)
 	}
 	return err
 }

@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -59,6 +58,10 @@ func Open(ctx context.Context, dsn string) (*DB, error) {
 	}
 	if err != nil {
 		return nil, fault.E(fault.Unavailable, "opening the database "+redact(dsn), err)
+	}
+	if err := d.syncClock(ctx); err != nil {
+		d.Close()
+		return nil, err
 	}
 	if err := d.migrate(ctx); err != nil {
 		d.Close()
@@ -137,6 +140,14 @@ func openSQLite(dsn string) (*DB, error) {
 	return &DB{write: bun.NewDB(w, sqlitedialect.New()), read: bun.NewDB(r, sqlitedialect.New())}, nil
 }
 
+// Ping reports why the database does not answer.
+func (d *DB) Ping(ctx context.Context) error {
+	if err := d.read.PingContext(ctx); err != nil {
+		return fault.E(fault.Unavailable, "the database does not answer", err)
+	}
+	return nil
+}
+
 // Postgres reports whether the engine is PostgreSQL.
 func (d *DB) Postgres() bool { return d.pool != nil }
 
@@ -206,6 +217,10 @@ func (d *DB) tx(ctx context.Context, fn func(ctx context.Context, tx Tx) error) 
 			panic(p)
 		}
 	}()
+	if err := guarded(ctx, tx); err != nil {
+		_ = tx.Rollback() // the connection is discarded if this fails
+		return err
+	}
 	if err := fn(ctx, tx); err != nil {
 		_ = tx.Rollback() // the connection is discarded if this fails
 		return err
@@ -215,6 +230,3 @@ func (d *DB) tx(ctx context.Context, fn func(ctx context.Context, tx Tx) error) 
 	}
 	return nil
 }
-
-// Now is the time that records carry: UTC, in microseconds, which both engines keep.
-func Now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }

@@ -85,7 +85,7 @@ func (s *Service) byAppCredential(ctx context.Context, r AppCredRef) (User, *App
 		samePassword(s.nobody, r.Secret)
 		return User{}, nil, errWho
 	}
-	if !samePassword(cred.Secret, r.Secret) || (!cred.ExpiresAt.IsZero() && cred.ExpiresAt.Before(time.Now())) {
+	if !samePassword(cred.Secret, r.Secret) || (!cred.ExpiresAt.IsZero() && cred.ExpiresAt.Before(db.Now())) {
 		return User{}, nil, errWho
 	}
 	u, err := s.User(ctx, cred.AccountID)
@@ -147,7 +147,7 @@ func (s *Service) checkAppCredential(ctx context.Context, c Caller, cred *AppCre
 			return fault.Field("roles", "the caller does not have the role %q", r)
 		}
 	}
-	if !cred.ExpiresAt.IsZero() && cred.ExpiresAt.Before(time.Now()) {
+	if !cred.ExpiresAt.IsZero() && cred.ExpiresAt.Before(db.Now()) {
 		return fault.Field("expires_at", "lies in the past")
 	}
 	if len(cred.Access) > mostRules {

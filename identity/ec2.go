@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hagane-cloud/hagane/db"
 	"github.com/hagane-cloud/hagane/fault"
 	"github.com/hagane-cloud/hagane/secret"
 )
@@ -44,7 +45,7 @@ func (s *Service) bySignature(ctx context.Context, sig EC2Signature) (User, stri
 	if err != nil {
 		return User{}, "", err
 	}
-	if !sig.fits(c.EC2().Secret, time.Now()) {
+	if !sig.fits(c.EC2().Secret, db.Now()) {
 		return User{}, "", errWho
 	}
 	u, err := s.User(ctx, c.AccountID)
@@ -60,7 +61,7 @@ func (s *Service) Signed(ctx context.Context, sig EC2Signature) (Caller, error) 
 	if err != nil {
 		return Caller{}, err
 	}
-	now := time.Now().UTC()
+	now := db.Now().UTC()
 	return s.caller(ctx, Token{AccountID: u.ID, Target: project, Methods: []string{"ec2credential"}, IssuedAt: now, ExpiresAt: now.Add(TokenTime)})
 }
 

@@ -85,7 +85,7 @@ func (s *Service) who(ctx context.Context, l Login) (proven, error) {
 		if p.user, err = s.checkPassword(ctx, l.User, *l.Password); err != nil {
 			return p, err
 		}
-		if !p.user.PasswordExpiresAt.IsZero() && p.user.PasswordExpiresAt.Before(time.Now()) && !p.user.option(ignorePasswordExpiry) {
+		if !p.user.PasswordExpiresAt.IsZero() && p.user.PasswordExpiresAt.Before(db.Now()) && !p.user.option(ignorePasswordExpiry) {
 			return p, fault.Errorf(fault.Unauthentic, "the password has expired and must be changed for the user %s", p.user.ID)
 		}
 		p.methods = append(p.methods, "password")
@@ -148,7 +148,7 @@ func (s *Service) checkPassword(ctx context.Context, r UserRef, password string)
 	if fault.Is(err, fault.Internal) || fault.Is(err, fault.Unavailable) {
 		return u, fault.E(fault.Unavailable, "looking for the user", err)
 	}
-	if err != nil || s.policy.locked(u, time.Now()) {
+	if err != nil || s.policy.locked(u, db.Now()) {
 		return u, errWho
 	}
 	if !right {
@@ -238,14 +238,14 @@ const totpStep = 30 * time.Second
 // checkPasscode finds a user who proves to be that by a passcode of a TOTP credential.
 func (s *Service) checkPasscode(ctx context.Context, r UserRef, passcode string) (User, error) {
 	u, err := s.userBy(ctx, r)
-	if err != nil || s.policy.locked(u, time.Now()) || !u.Enabled || !u.DomainEnabled {
+	if err != nil || s.policy.locked(u, db.Now()) || !u.Enabled || !u.DomainEnabled {
 		return u, errWho
 	}
 	creds, err := s.Credentials(ctx, u.ID, "totp")
 	if err != nil {
 		return u, err
 	}
-	now := time.Now()
+	now := db.Now()
 	for _, c := range creds {
 		for _, at := range []time.Time{now, now.Add(-totpStep)} {
 			if code := Passcode(c.Text, at); code != "" && secret.Same(code, passcode) {

@@ -98,7 +98,7 @@ func (s *Service) issueForTrust(ctx context.Context, text string, t Token, trust
 
 // token finds a token that is still valid.
 func (s *Service) token(ctx context.Context, text string) (Token, error) {
-	return s.tokenUntil(ctx, text, time.Now())
+	return s.tokenUntil(ctx, text, db.Now())
 }
 
 // tokenUntil finds a token that did not expire before a time.
@@ -134,7 +134,7 @@ func (s *Service) Validate(ctx context.Context, text string) (Caller, error) {
 
 // ValidateExpired is Validate for a token that may have expired lately: a long work that began with a valid token ends with it.
 func (s *Service) ValidateExpired(ctx context.Context, text string) (Caller, error) {
-	t, err := s.tokenUntil(ctx, text, time.Now().Add(-AllowExpired))
+	t, err := s.tokenUntil(ctx, text, db.Now().Add(-AllowExpired))
 	if err != nil {
 		return Caller{}, err
 	}
@@ -201,7 +201,7 @@ func (s *Service) rights(ctx context.Context, c *Caller) (held []string, limit *
 	}
 	if c.Token.Trust != "" {
 		t, err := one[Trust](ctx, s.db.Read(), "trust", c.Token.Trust)
-		if err != nil || (!t.ExpiresAt.IsZero() && t.ExpiresAt.Before(time.Now())) {
+		if err != nil || (!t.ExpiresAt.IsZero() && t.ExpiresAt.Before(db.Now())) {
 			return nil, nil, errWho
 		}
 		for _, id := range []string{t.TrustorID, t.TrusteeID} {

@@ -27,7 +27,7 @@ type Trust struct {
 }
 
 func (t Trust) over() bool {
-	return (t.RemainingUses.Valid && t.RemainingUses.Int64 <= 0) || (!t.ExpiresAt.IsZero() && t.ExpiresAt.Before(time.Now()))
+	return (t.RemainingUses.Valid && t.RemainingUses.Int64 <= 0) || (!t.ExpiresAt.IsZero() && t.ExpiresAt.Before(db.Now()))
 }
 
 // deepestTrust bounds the generations of trusts that are made with trusts, as Keystone does by default.
@@ -45,7 +45,7 @@ func (s *Service) CreateTrust(ctx context.Context, c Caller, t Trust) (Trust, er
 		return t, fault.Errorf(fault.Denied, "a trust needs a token that is scoped to its project")
 	case len(t.Roles) == 0:
 		return t, fault.Errorf(fault.Denied, "a trust needs at least one role")
-	case !t.ExpiresAt.IsZero() && t.ExpiresAt.Before(time.Now()):
+	case !t.ExpiresAt.IsZero() && t.ExpiresAt.Before(db.Now()):
 		return t, fault.Field("expires_at", "lies in the past")
 	case t.RemainingUses.Valid && t.RemainingUses.Int64 < 1:
 		return t, fault.Field("remaining_uses", "must be at least 1")

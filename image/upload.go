@@ -10,7 +10,6 @@ import (
 	"hash"
 	"io"
 	"os"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -173,7 +172,7 @@ func errEmpty() error { return fault.Errorf(fault.Invalid, "there are no data") 
 // store writes the data to files of their own and returns the image with what is known of them.
 func (s *Service) store(ctx context.Context, i Image, data io.Reader, most int64) (Image, stored, error) {
 	files := stored{}
-	sig, err := s.signature(i.Properties, time.Now())
+	sig, err := s.signature(i.Properties, db.Now())
 	if err != nil {
 		return i, files, err
 	}

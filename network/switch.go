@@ -7,6 +7,7 @@ import (
 
 	"github.com/hagane-cloud/hagane/db"
 	"github.com/hagane-cloud/hagane/fault"
+	"github.com/hagane-cloud/hagane/fence"
 	"github.com/hagane-cloud/hagane/network/fabric"
 )
 
@@ -80,6 +81,9 @@ func (s *Service) Place(ctx context.Context, sw, port string, vlan int) error {
 	}
 	if have.Equal(want) {
 		return nil
+	}
+	if err := fence.Check(ctx); err != nil {
+		return fault.Wrap(fmt.Sprintf("changing %s/%s", sw, port), err)
 	}
 	return d.SetPort(ctx, port, want)
 }

@@ -151,7 +151,7 @@ func heardFromAgent(ctx context.Context, j *Job) error {
 	}
 	// The waiting's polls come at a fixed rhythm, so their count tells when the time is up even across restarts.
 	within, poll := j.patience()
-	if j.Run.Attempt > 0 && j.Run.Attempt%looksWithin == 0 && time.Since(j.Run.StepAt) > within*9/10 {
+	if j.Run.Attempt > 0 && j.Run.Attempt%looksWithin == 0 && db.Since(j.Run.StepAt) > within*9/10 {
 		d, err := j.BMC(ctx)
 		if err != nil {
 			return err
@@ -190,7 +190,7 @@ func (j *Job) order(ctx context.Context, name, waitFor string, fill func(*protoc
 		}
 		return a.Result, nil
 	}
-	if silent := time.Since(a.SeenAt.Time); silent > heartbeatLimit {
+	if silent := db.Since(a.SeenAt.Time); silent > heartbeatLimit {
 		return nil, workflow.GiveUp(fault.Errorf(fault.Conflict, "the agent has been silent for %s; look at the node's console", silent.Round(time.Second)))
 	}
 	return nil, workflow.Waiting(waitFor)
@@ -245,7 +245,7 @@ func shutDown(ctx context.Context, j *Job) error {
 		}
 		return dismissAgent(ctx, j)
 	}
-	if time.Since(j.Run.StepAt) > quietFor {
+	if db.Since(j.Run.StepAt) > quietFor {
 		return cutPower(ctx, j)
 	}
 	if _, err := j.order(ctx, "shutdown/"+j.Run.Step, "", func(o *protocol.Order) { o.Shutdown = &protocol.Shutdown{} }); err != nil && isGone(err) {

@@ -271,7 +271,7 @@ func (s *Service) outcome(ctx context.Context, id workflow.RunID, within time.Du
 // is at rest. A zero age never looks up what is known.
 func (s *Service) Learn(ctx context.Context, id ID, kind string, age time.Duration) (*Truth, error) {
 	t, err := s.Truth(ctx, id, kind)
-	if err != nil || (t != nil && (age == 0 || time.Since(t.At) < age)) {
+	if err != nil || (t != nil && (age == 0 || db.Since(t.At) < age)) {
 		return t, err
 	}
 	if err := s.Perform(ctx, id, Deed{Do: LookUp, Kind: kind}); err != nil {

@@ -85,6 +85,7 @@ func (j *Job) BMC(ctx context.Context) (*bmc.Composed, error) {
 			j.Log.Warn("old TLS is allowed for a BMC", "audit", true, "node", j.Node.ID, "address", a.Address)
 		}
 	}
+	kept.Memory.SaveBy(j.keepDevice)
 	d, done, err := j.pool.Get(ctx, string(j.Node.ID), paths)
 	if err != nil {
 		return nil, fault.Wrap("reaching the BMC at "+paths[0].Address, err)
@@ -93,15 +94,22 @@ func (j *Job) BMC(ctx context.Context) (*bmc.Composed, error) {
 	j.done = func() {
 		done()
 		j.overcame(ctx, kept.Journal.Take())
-		if kept.Memory.Taken() {
-			// Losing it costs a few tries of other forms next time, no more.
-			ctx := context.WithoutCancel(ctx)
-			if err := j.update(ctx, func(n *Node) { n.Device = kept.Memory.Facts() }, "device"); err != nil {
-				j.Log.Warn("what was learnt about a BMC could not be kept", "node", j.Node.ID, slog.Any("err", err))
-			}
-		}
+		j.keepDevice(ctx)
 	}
 	return d, nil
+}
+
+// keepDevice records what was learnt about the device.
+func (j *Job) keepDevice(ctx context.Context) {
+	memory := j.kept(j.Node).Memory
+	if !memory.Taken() {
+		return
+	}
+	// Losing it costs a few tries of other forms next time, no more.
+	ctx = context.WithoutCancel(ctx)
+	if err := j.update(ctx, func(n *Node) { n.Device = memory.Facts() }, "device"); err != nil {
+		j.Log.Warn("what was learnt about a BMC could not be kept", "node", j.Node.ID, slog.Any("err", err))
+	}
 }
 
 // overcame keeps what the drivers overcame in this turn in the node's history.
@@ -113,6 +121,9 @@ func (j *Job) overcame(ctx context.Context, notes []string) {
 		j.Log.Warn("what a BMC driver overcame could not be kept", "node", j.Node.ID, "notes", notes, slog.Any("err", err))
 	}
 }
+
+// recall loads what is known about the node's device as it is recorded: another conductor may have worked on it since this one did.
+func (s *Service) recall(n *Node) { s.kept(n).Memory.Load(n.Device) }
 
 // kept returns what outlives the drivers of a node's BMC, filled from the record at first use.
 func (s *Service) kept(n *Node) *bmc.Kept {

@@ -21,7 +21,7 @@ const (
 // sensors of every other protocol, and the history says whether they agree.
 func (j *Job) checkHealth(ctx context.Context, d *bmc.Composed) error {
 	memory := j.kept(j.Node).Memory
-	if last, err := time.Parse(time.RFC3339, memory.Get(healthFact)); j.imaginary() || (err == nil && time.Since(last) < healthEvery) {
+	if last, err := time.Parse(time.RFC3339, memory.Get(healthFact)); j.imaginary() || (err == nil && db.Since(last) < healthEvery) {
 		return nil
 	}
 	h, err := d.Health(ctx)

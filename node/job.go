@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/uptrace/bun"
+
 	"github.com/hagane-cloud/hagane/bmc"
 	"github.com/hagane-cloud/hagane/db"
 	"github.com/hagane-cloud/hagane/fault"
@@ -33,8 +35,19 @@ func (s *Service) Open(ctx context.Context, run *workflow.Run) (*Job, func(), er
 	if err != nil {
 		return nil, nil, err
 	}
+	s.recall(n)
 	j := &Job{Service: s, Node: n, Ports: ps, Run: run, done: func() {}}
 	return j, func() { j.done() }, nil
+}
+
+// Group is the conductor group of a run's node.
+func (s *Service) Group(ctx context.Context, q bun.IDB, subject string) (string, error) {
+	var group string
+	err := q.NewSelect().Model((*Node)(nil)).Column("conductor_group").Where("id = ?", subject).Scan(ctx, &group)
+	if db.None(err) {
+		return "", fault.Errorf(fault.NotFound, "no node %s", subject)
+	}
+	return group, fault.Wrap("reading the conductor group of node "+subject, err)
 }
 
 // imaginary reports whether the node has no hardware at all: Ironic's fake driver, for which steps

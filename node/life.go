@@ -98,7 +98,7 @@ var Works = []Work{
 
 var verify = workflow.Workflow[*Job]{Name: "verify/2", Steps: []workflow.Step[*Job]{
 	{Name: "reach the BMC", Do: reachBMC, Within: 3 * time.Minute},
-	{Name: "find out what the BMC can do", Do: surveyBMC, Within: 10 * time.Minute},
+	{Name: "find out what the BMC can do", Do: surveyBMC, Within: 10 * time.Minute, Skippable: true},
 	{Name: "read the power state", Do: readPower, Within: 2 * time.Minute},
 }}
 
@@ -108,7 +108,7 @@ var inspect = workflow.Workflow[*Job]{Name: "inspect/1", Steps: []workflow.Step[
 	{Name: "boot the agent", Do: bootAgent, Undo: dismissAgent, Within: 15 * time.Minute},
 	{Name: "hear from the agent", Do: heardFromAgent, Within: 15 * time.Minute},
 	{Name: "take the inventory", Do: takeInventory, Within: 5 * time.Minute},
-	{Name: "power off after the inspection", Do: shutDown, Within: 3 * time.Minute},
+	{Name: "power off after the inspection", Do: shutDown, Within: 3 * time.Minute, Skippable: true},
 	{Name: "leave the provisioning network", Do: leaveNetworks, Within: 1 * time.Minute},
 }}
 
@@ -120,7 +120,7 @@ var clean = workflow.Workflow[*Job]{Name: "clean/2", Steps: []workflow.Step[*Job
 	{Name: "boot the agent", Do: bootAgent, Undo: dismissAgent, Within: 15 * time.Minute},
 	{Name: "hear from the agent", Do: heardFromAgent, Within: 15 * time.Minute},
 	{Name: "erase the disks", Do: eraseDisks, Within: 24 * time.Hour, NotAbortable: true},
-	{Name: "power off after erasing", Do: shutDown, Within: 3 * time.Minute},
+	{Name: "power off after erasing", Do: shutDown, Within: 3 * time.Minute, Skippable: true},
 	{Name: "leave the cleaning network", Do: leaveNetworks, Within: 1 * time.Minute},
 	{Name: "pass the hand-over gate", Do: passGate, Within: 3 * time.Minute},
 }}
@@ -155,7 +155,7 @@ var tend = workflow.Workflow[*Job]{Name: "tend/1", Steps: []workflow.Step[*Job]{
 	{Name: "boot the agent", Do: ifErasing(bootAgent), Undo: dismissAgent, Within: 15 * time.Minute},
 	{Name: "hear from the agent", Do: ifErasing(heardFromAgent), Within: 15 * time.Minute},
 	{Name: "erase the disks", Do: ifErasing(eraseDisks), Within: 24 * time.Hour, NotAbortable: true},
-	{Name: "power off after erasing", Do: ifErasing(shutDown), Within: 3 * time.Minute},
+	{Name: "power off after erasing", Do: ifErasing(shutDown), Within: 3 * time.Minute, Skippable: true},
 	{Name: "leave the cleaning network", Do: ifErasing(leaveNetworks), Within: 1 * time.Minute},
 }}
 
@@ -170,7 +170,7 @@ var undeploy = workflow.Workflow[*Job]{Name: "undeploy/1", Steps: []workflow.Ste
 }}
 
 // power changes the power of a node at rest. It is no part of the life: power is an observed fact, never a state.
-var power = workflow.Workflow[*Job]{Name: "power/1", Steps: []workflow.Step[*Job]{
+var power = workflow.Workflow[*Job]{Name: "power/1", Urgent: true, Steps: []workflow.Step[*Job]{
 	{Name: "change the power", Do: changePower, Within: 20 * time.Minute},
 }}
 

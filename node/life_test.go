@@ -37,7 +37,7 @@ func newWorld(t *testing.T, d *db.DB) *world {
 		t.Fatal(err)
 	}
 	var c *conductor.Conductor
-	q, err := workflow.NewQueue(d, workflow.QueueOptions{Workers: 8, Poll: 20 * time.Millisecond, Log: log,
+	q, err := workflow.NewQueue(d, workflow.QueueOptions{Name: "c1", Workers: 8, Poll: 20 * time.Millisecond, Log: log,
 		Look: func(ctx context.Context, id workflow.RunID) error { return c.Look(ctx, id) }})
 	if err != nil {
 		t.Fatal(err)

@@ -37,15 +37,7 @@ func (s *Service) RestartBMC(ctx context.Context, id ID, k bmc.RestartKind) erro
 }
 
 // Conductor is a process that drives runs.
-type Conductor struct {
-	Host      string
-	Alive     bool
-	StartedAt time.Time
-	Seen      int64 // milliseconds since 1970, by the database's clock
-}
-
-// SeenAt is when the conductor was last heard of, by the database's clock.
-func (c Conductor) SeenAt() time.Time { return time.UnixMilli(c.Seen).UTC() }
+type Conductor = workflow.Member
 
 // Unhold lets a node's run that is held go on.
 func (s *Service) Unhold(ctx context.Context, id ID) error {
@@ -63,10 +55,19 @@ func (s *Service) Unhold(ctx context.Context, id ID) error {
 
 // Conductors returns the conductors of the last day.
 func (s *Service) Conductors(ctx context.Context) ([]Conductor, error) {
-	const day = 24 * 60 * 60 * 1000
-	out := []Conductor{}
-	now := s.DB.NowMillis()
-	err := s.DB.Read().NewRaw("SELECT host, started_at, seen, seen >= "+now+" - ? AS alive FROM conductor WHERE seen >= "+now+" - ? ORDER BY started_at",
-		workflow.LeaseTime.Milliseconds(), day).Scan(ctx, &out)
-	return out, fault.Wrap("listing conductors", err)
+	return s.Engine.Members(ctx, 24*time.Hour)
+}
+
+// Drain has a conductor, by its name or id, take no new work, or take work again.
+func (s *Service) Drain(ctx context.Context, name string, drain bool) error {
+	all, err := s.Conductors(ctx)
+	if err != nil {
+		return err
+	}
+	for _, m := range all {
+		if m.Name() == name {
+			name = string(m.ID)
+		}
+	}
+	return s.Engine.Drain(ctx, workflow.Holder(name), drain)
 }

@@ -64,7 +64,7 @@ func (j *Job) power(ctx context.Context) (bmc.Power, error) {
 		j.keepTrace(ctx, err)
 		return bmc.Unknown, err
 	}
-	if p != j.Node.Power || !j.Node.PowerAt.Before(time.Now().Add(-idlePoll/2)) || j.Node.PowerAt.IsZero() {
+	if p != j.Node.Power || !j.Node.PowerAt.Before(db.Now().Add(-idlePoll/2)) || j.Node.PowerAt.IsZero() {
 		return p, j.update(ctx, func(n *Node) { n.saw(p) }, "power", "power_at", "power_due")
 	}
 	return p, nil
@@ -119,22 +119,46 @@ func (j *Job) reset(ctx context.Context) error {
 // watchAtOnce bounds how many BMCs are asked in one beat of the watch.
 const watchAtOnce = 64
 
+// watchAmong bounds among how many due nodes a conductor looks for its own.
+const watchAmong = 20 * watchAtOnce
+
 // Watch looks at the power of the nodes whose time has come. It is a reconciler: call it every second or so.
 func (s *Service) Watch(ctx context.Context, h workflow.Holder) error {
-	var due []Node
-	err := s.DB.Read().NewSelect().Model(&due).Where("power_due < ?", db.Now()).Where("state <> ?", Enroll).
-		OrderExpr("power_due").Limit(watchAtOnce).Scan(ctx)
+	keeps, err := s.Engine.Keeps(ctx, h)
+	if err != nil {
+		return err
+	}
+	var heads []struct {
+		ID             ID
+		ConductorGroup string
+	}
+	err = s.DB.Read().NewSelect().Model((*Node)(nil)).Column("id", "conductor_group").Where("power_due < ?", db.Now()).Where("state <> ?", Enroll).
+		OrderExpr("power_due").Limit(watchAmong).Scan(ctx, &heads)
 	if err != nil {
 		return fault.E(fault.Internal, "finding nodes to watch", err)
 	}
-	return inParallel(due, 8, func(n Node) error {
-		_, err := s.Engine.WithLease(ctx, string(n.ID), h, func(ctx context.Context) error { return s.look(ctx, &n) })
+	var ours []ID
+	for _, n := range heads {
+		if len(ours) < watchAtOnce && keeps(n.ConductorGroup, string(n.ID)) {
+			ours = append(ours, n.ID)
+		}
+	}
+	return inParallel(ours, 8, func(id ID) error {
+		_, err := s.Engine.WithLease(ctx, string(id), h, func(ctx context.Context) error {
+			// Read under the lease: somebody else may have been here since.
+			n, err := get(ctx, s.DB.Read(), id)
+			if err != nil || n.PowerDue.After(db.Now()) {
+				return err
+			}
+			return s.look(ctx, n)
+		})
 		return err
 	})
 }
 
 // look reads the power of one node and records what it saw, or that it could not see.
 func (s *Service) look(ctx context.Context, n *Node) error {
+	s.recall(n)
 	j := &Job{Service: s, Node: n, done: func() {}}
 	defer func() { j.done() }()
 	was := n.Power

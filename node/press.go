@@ -118,7 +118,7 @@ func (j *Job) escalate(ctx context.Context, d *bmc.Composed, want bmc.Power, pre
 		}
 	case restartBMC:
 		last, _ := time.Parse(time.RFC3339, j.Node.Device[restartFact])
-		if time.Since(last) < restartEvery {
+		if db.Since(last) < restartEvery {
 			return j.tell(ctx, "power", fmt.Sprintf("the BMC accepted %d presses and the power is not %s; it was restarted less than an hour ago and is left alone", pressed, want))
 		}
 		if err := d.RestartBMC(ctx, bmc.Cold); err != nil {
@@ -237,7 +237,7 @@ func (j *Job) witnesses(ctx context.Context) (bmc.Power, error) {
 	if err != nil {
 		return bmc.Unknown, err
 	}
-	if a != nil && a.Wanted && a.SeenAt.After(time.Now().Add(-beatSeconds*time.Second)) {
+	if a != nil && a.Wanted && a.SeenAt.After(db.Now().Add(-beatSeconds*time.Second)) {
 		hear("a heartbeat of the agent", bmc.On)
 	}
 	if !j.imaginary() {

@@ -18,7 +18,7 @@ type Restart struct {
 }
 
 // restart stops a server at rest in order, sets what it boots from, and starts it.
-var restart = workflow.Workflow[*Job]{Name: "restart/1", Steps: []workflow.Step[*Job]{
+var restart = workflow.Workflow[*Job]{Name: "restart/1", Urgent: true, Steps: []workflow.Step[*Job]{
 	{Name: "stop the server", Do: stopForRestart, Within: 15 * time.Minute},
 	{Name: "set what it boots from", Do: bootForRestart, Within: 5 * time.Minute},
 	{Name: "start the server", Do: startAgain, Within: 15 * time.Minute},
@@ -57,7 +57,7 @@ func startAgain(ctx context.Context, j *Job) error { return j.reach(ctx, bmc.On,
 
 // softOff asks the operating system to shut down, and gives up when it does not.
 func (j *Job) softOff(ctx context.Context) error {
-	if time.Since(j.Run.StepAt) > softFor {
+	if db.Since(j.Run.StepAt) > softFor {
 		return workflow.GiveUp(fault.Errorf(fault.Conflict, "the operating system did not shut down within %s; ask for a hard power off", softFor))
 	}
 	return j.reach(ctx, bmc.Off, bmc.SoftOff, nil)

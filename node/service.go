@@ -83,6 +83,9 @@ func NewService(o Options) *Service {
 	return s
 }
 
+// ObserveBMCs has every call to a BMC told. It is to be called before anything starts.
+func (s *Service) ObserveBMCs(fn func(bmc.Call)) { s.pool.Observe = fn }
+
 // SetTenant says who owns deployments.
 func (s *Service) SetTenant(t Tenant) { s.tenant = t }
 

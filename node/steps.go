@@ -207,7 +207,7 @@ func waitStep(_ context.Context, j *Job, args map[string]json.RawMessage) error 
 	if seconds < 0 || seconds > most {
 		return workflow.GiveUp(fault.Field("args", "seconds must be 0 to %d", most))
 	}
-	if left := time.Duration(seconds)*time.Second - time.Since(j.Run.StepAt); left > 0 {
+	if left := time.Duration(seconds)*time.Second - db.Since(j.Run.StepAt); left > 0 {
 		return workflow.Polling(fmt.Sprintf("%d seconds to pass", seconds), left)
 	}
 	return nil

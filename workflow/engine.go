@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/uptrace/bun"
 
 	"github.com/hagane-cloud/hagane/db"
 	"github.com/hagane-cloud/hagane/fault"
@@ -22,17 +23,33 @@ type Engine struct {
 	defs  map[string]*definition
 	log   *slog.Logger
 	now   func() time.Time
+	crew  crew
+	held  held
 	// Interrupt, if set, is called between a step's end and its being recorded; an error that it returns
 	// breaks the turn off, as if the process had died there. Tests stop the world here.
 	Interrupt func(step string) error
+	// Observe, if set, is told of every attempt of a step that was recorded. It is set before anything starts.
+	Observe func(Attempt)
+}
+
+// Attempt is one attempt of a step, for those who count.
+type Attempt struct {
+	Workflow, Step string
+	Undo           bool
+	Outcome        string        // done, waiting, retrying, failed, given up, skipped, held
+	Took           time.Duration // since the step began; of attempts that end it
+	Ended          Phase         // of the run, when it ended with this
+	Whole          time.Duration // of the run, when it ended with this
 }
 
 // definition is a registered workflow, its subject type erased.
 type definition struct {
-	name  string
-	steps []step
-	open  func(ctx context.Context, run *Run) (any, func(), error)
-	ended func(ctx context.Context, tx Tx, run Run) error
+	name   string
+	steps  []step
+	urgent bool
+	group  func(ctx context.Context, q bun.IDB, subject string) (string, error)
+	open   func(ctx context.Context, run *Run) (any, func(), error)
+	ended  func(ctx context.Context, tx Tx, run Run) error
 }
 
 type step struct {
@@ -40,6 +57,7 @@ type step struct {
 	do, undo     func(ctx context.Context, s any) error
 	within       time.Duration
 	notAbortable bool
+	skippable    bool
 }
 
 func (d *definition) index(name string) int {
@@ -62,8 +80,10 @@ func Register[S any](e *Engine, w Workflow[S], h Host[S]) {
 		panic("workflow " + w.Name + ": registered twice, or empty")
 	}
 	def := &definition{
-		name:  w.Name,
-		ended: h.Ended,
+		name:   w.Name,
+		urgent: w.Urgent,
+		group:  h.Group,
+		ended:  h.Ended,
 		open: func(ctx context.Context, run *Run) (any, func(), error) {
 			return h.Open(ctx, run)
 		},
@@ -72,7 +92,7 @@ func Register[S any](e *Engine, w Workflow[S], h Host[S]) {
 		if s.Do == nil || s.Within <= 0 || def.index(s.Name) >= 0 {
 			panic("workflow " + w.Name + ", step " + s.Name + ": no Do, no Within, or a name used twice")
 		}
-		st := step{name: s.Name, within: s.Within, notAbortable: s.NotAbortable}
+		st := step{name: s.Name, within: s.Within, notAbortable: s.NotAbortable, skippable: s.Skippable}
 		st.do = func(ctx context.Context, v any) error { return s.Do(ctx, v.(S)) }
 		if s.Undo != nil {
 			st.undo = func(ctx context.Context, v any) error { return s.Undo(ctx, v.(S)) }
@@ -102,15 +122,29 @@ func (e *Engine) Start(ctx context.Context, tx Tx, workflow, subject string, inp
 	run := Run{
 		ID: RunID(uuid.NewString()), Workflow: workflow, Subject: subject, Phase: Queued, Input: raw,
 		Step: def.steps[0].name, Visit: 1, CreatedAt: now, StepAt: now,
-		StepDeadline: now.Add(def.steps[0].within), Deadline: now.Add(def.within()), WakeAt: now,
+		StepDeadline: now.Add(def.steps[0].within), Deadline: now.Add(def.within()), WakeAt: now, Trace: traceOf(ctx),
 	}
-	if run.JobID, err = e.queue.Insert(ctx, tx, run.ID, now); err != nil {
+	if run.Group, err = def.group(ctx, tx, subject); err != nil {
+		return Run{}, err
+	}
+	if run.JobID, err = e.enqueue(ctx, tx, &run, now); err != nil {
 		return Run{}, fault.E(fault.Unavailable, "enqueueing "+workflow, err)
 	}
 	if _, err := tx.NewInsert().Model(&run).Exec(ctx); err != nil {
 		return Run{}, fault.E(fault.Internal, "recording "+workflow, err)
 	}
 	return run, nil
+}
+
+// enqueue has a run looked at, by whoever has to carry it on.
+func (e *Engine) enqueue(ctx context.Context, tx Tx, run *Run, at time.Time) (int64, error) {
+	members, err := e.working(ctx, tx)
+	if err != nil {
+		return 0, err
+	}
+	def := e.defs[run.Workflow]
+	urgent := run.Abort != "" || run.Undoing || (def != nil && def.urgent)
+	return e.queue.Insert(ctx, tx, Job{Run: run.ID, At: at, Queue: keeper(members, run.Group, run.Workflow, run.Subject), Urgent: urgent})
 }
 
 func (d *definition) within() time.Duration {
@@ -143,69 +177,4 @@ func (e *Engine) wake(ctx context.Context, tx Tx, run *Run) error {
 		return nil
 	}
 	return e.queue.Nudge(ctx, tx, now.JobID)
-}
-
-// Abort asks for the live run of subject to be given up and undone. It takes effect after the step in hand.
-func (e *Engine) Abort(ctx context.Context, tx Tx, subject, why string) error {
-	run, err := e.Live(ctx, tx, subject)
-	if err != nil {
-		return err
-	}
-	if run == nil {
-		return fault.Errorf(fault.Conflict, "nothing is at work on %s that could be aborted", subject)
-	}
-	if def, ok := e.defs[run.Workflow]; ok {
-		if i := def.index(run.Step); i >= 0 && def.steps[i].notAbortable {
-			return fault.Errorf(fault.Conflict, "the step %q must not be interrupted; it ends by %s", run.Step, run.StepDeadline.Format(time.RFC3339))
-		}
-	}
-	if _, err := tx.NewUpdate().Model((*Run)(nil)).Set("abort = ?", why).Set("hold = ''").Where("id = ?", run.ID).Exec(ctx); err != nil {
-		return fault.E(fault.Internal, "aborting the run of "+subject, err)
-	}
-	return e.resume(ctx, tx, run)
-}
-
-// Hold stops the live run of subject before its next step until Release.
-func (e *Engine) Hold(ctx context.Context, tx Tx, subject, why string) error {
-	run, err := e.Live(ctx, tx, subject)
-	if err != nil {
-		return err
-	}
-	if run == nil {
-		return fault.Errorf(fault.Conflict, "nothing is at work on %s that could be held", subject)
-	}
-	_, err = tx.NewUpdate().Model((*Run)(nil)).Set("hold = ?", why).Where("id = ?", run.ID).Exec(ctx)
-	return err
-}
-
-// Release lets a held run go on. Its step's time starts anew.
-func (e *Engine) Release(ctx context.Context, tx Tx, subject string) error {
-	run, err := e.Live(ctx, tx, subject)
-	if err != nil || run == nil {
-		return err
-	}
-	now := e.now()
-	q := tx.NewUpdate().Model((*Run)(nil)).Set("hold = ''").Where("id = ?", run.ID)
-	if def, ok := e.defs[run.Workflow]; ok && def.index(run.Step) >= 0 {
-		q = q.Set("step_deadline = ?", now.Add(def.steps[def.index(run.Step)].within))
-	}
-	if _, err := q.Exec(ctx); err != nil {
-		return fault.E(fault.Internal, "releasing the run of "+subject, err)
-	}
-	return e.resume(ctx, tx, run)
-}
-
-// resume enqueues a run that may have no job because it was held.
-func (e *Engine) resume(ctx context.Context, tx Tx, run *Run) error {
-	if run.Phase != Held {
-		return e.wake(ctx, tx, run)
-	}
-	now := e.now()
-	job, err := e.queue.Insert(ctx, tx, run.ID, now)
-	if err != nil {
-		return fault.E(fault.Unavailable, "enqueueing the run of "+run.Subject, err)
-	}
-	_, err = tx.NewUpdate().Model((*Run)(nil)).Set("phase = ?", Queued).Set("job_id = ?", job).Set("wake_at = ?", now).
-		Set("nudges = nudges + 1").Where("id = ?", run.ID).Exec(ctx)
-	return err
 }

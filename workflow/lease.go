@@ -3,14 +3,20 @@ package workflow
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
+	"github.com/hagane-cloud/hagane/db"
 	"github.com/hagane-cloud/hagane/fault"
+	"github.com/hagane-cloud/hagane/fence"
 )
 
-// LeaseTime is how long a lease lives without renewal. A dead conductor's runs go on elsewhere after
-// it; the conductor renews at a third of it, so that one lost renewal does no harm.
-const LeaseTime = 12 * time.Second
+// LeaseTime is how long a lease lives without renewal. A dead conductor's runs go on elsewhere after it, and at the latest
+// 5 s later. Renewals come every Renewal, so that two that are lost do no harm.
+const (
+	LeaseTime = 10 * time.Second
+	Renewal   = LeaseTime / 4
+)
 
 // ErrLost says that a lease passed to another conductor.
 var ErrLost = errors.New("another conductor has taken over")
@@ -23,12 +29,69 @@ type Lease struct {
 	Subject string
 	Owner   Holder
 	Fence   int64
+
+	got, until time.Time // by this process's own clock, and never later than the database says; held's lock guards them
+}
+
+// held is the leases of this process: what it knows of them without asking the database.
+type held struct {
+	mu  sync.Mutex
+	all map[*Lease]bool
+}
+
+// keep notes that the database granted or renewed a lease when it was asked at the time asked.
+func (h *held) keep(l *Lease, asked time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.all == nil {
+		h.all = map[*Lease]bool{}
+	}
+	if !h.all[l] {
+		h.all[l], l.got = true, time.Now()
+	}
+	l.until = asked.Add(LeaseTime)
+}
+
+func (h *held) drop(l *Lease) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.all, l)
+}
+
+// renewed notes that all leases of an owner were renewed that had not run out. Those that may have run out before the answer
+// came, as when the process was paused, are not believed to be among them.
+func (h *held) renewed(owner Holder, asked time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for l := range h.all {
+		if l.Owner == owner && l.got.Before(asked) && !past(l.until) {
+			l.until = asked.Add(LeaseTime)
+		}
+	}
+}
+
+// check reports with ErrLost that a lease may be in other hands by now.
+func (h *held) check(l *Lease) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.all[l] || past(l.until) {
+		return fault.E(fault.Unavailable, "the lease of "+l.Subject+" has run out: nothing is changed under it any more", ErrLost)
+	}
+	return nil
+}
+
+// past reports whether a time is over by the monotonic clock or by the wall clock: the first stands still while a virtual machine is
+// paused.
+func past(t time.Time) bool {
+	now := time.Now()
+	return now.After(t) || now.Round(0).After(t.Round(0))
 }
 
 // acquire takes the lease of subject, unless somebody else holds it.
-func (e *Engine) acquire(ctx context.Context, subject string, h Holder) (Lease, bool, error) {
-	l := Lease{Subject: subject, Owner: h}
+func (e *Engine) acquire(ctx context.Context, subject string, h Holder) (*Lease, bool, error) {
+	l := &Lease{Subject: subject, Owner: h}
 	now := e.db.NowMillis()
+	asked := time.Now()
 	var fences []int64
 	err := e.db.Tx(ctx, func(ctx context.Context, tx Tx) error {
 		fences = nil
@@ -43,11 +106,19 @@ func (e *Engine) acquire(ctx context.Context, subject string, h Holder) (Lease, 
 		return l, false, nil
 	}
 	l.Fence = fences[0]
+	e.held.keep(l, asked)
 	return l, true, nil
 }
 
+// under returns a context in which whoever changes hardware asks first whether the lease is still held, and whose transactions
+// prove it.
+func (e *Engine) under(ctx context.Context, l *Lease) context.Context {
+	ctx = db.Guard(ctx, func(ctx context.Context, tx Tx) error { return e.prove(ctx, tx, l) })
+	return fence.With(ctx, func() error { return e.held.check(l) })
+}
+
 // prove renews the lease in tx, or returns ErrLost.
-func (e *Engine) prove(ctx context.Context, tx Tx, l Lease) error {
+func (e *Engine) prove(ctx context.Context, tx Tx, l *Lease) error {
 	now := e.db.NowMillis()
 	res, err := tx.NewRaw(`UPDATE lease SET expires = `+now+` + ? WHERE subject = ? AND owner = ? AND fence = ? AND expires >= `+now,
 		LeaseTime.Milliseconds(), l.Subject, l.Owner, l.Fence).Exec(ctx)
@@ -61,7 +132,8 @@ func (e *Engine) prove(ctx context.Context, tx Tx, l Lease) error {
 }
 
 // release gives a lease back. Nothing is lost if that fails: it runs out.
-func (e *Engine) release(l Lease) {
+func (e *Engine) release(l *Lease) {
+	e.held.drop(l)
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	err := e.db.Tx(ctx, func(ctx context.Context, tx Tx) error {
@@ -76,18 +148,19 @@ func (e *Engine) release(l Lease) {
 // Renew renews all leases of a holder that have not run out, and reports it alive.
 func (e *Engine) Renew(ctx context.Context, h Holder) error {
 	now := e.db.NowMillis()
-	return e.db.Tx(ctx, func(ctx context.Context, tx Tx) error {
-		_, err := tx.NewRaw(`UPDATE lease SET expires = `+now+` + ? WHERE owner = ? AND expires >= `+now, LeaseTime.Milliseconds(), h).Exec(ctx)
+	asked := time.Now()
+	err := e.db.Tx(ctx, func(ctx context.Context, tx Tx) error {
+		if _, err := tx.NewRaw(`UPDATE lease SET expires = `+now+` + ? WHERE owner = ? AND expires >= `+now, LeaseTime.Milliseconds(), h).Exec(ctx); err != nil {
+			return err
+		}
+		_, err := tx.NewRaw("UPDATE conductor SET seen = "+now+" WHERE id = ? AND seen > 0", h).Exec(ctx)
 		return err
 	})
-}
-
-// Evict ends all leases at once. Only a process that knows itself to be alone on the database may call it, at its start.
-func (e *Engine) Evict(ctx context.Context) error {
-	return e.db.Tx(ctx, func(ctx context.Context, tx Tx) error {
-		_, err := tx.NewRaw("UPDATE lease SET expires = 0").Exec(ctx)
-		return err
-	})
+	if err != nil {
+		return fault.E(fault.Unavailable, "renewing the leases", err)
+	}
+	e.held.renewed(h, asked)
+	return nil
 }
 
 // WithLease runs fn while holding the lease of subject, for short work outside of runs; it reports
@@ -98,7 +171,7 @@ func (e *Engine) WithLease(ctx context.Context, subject string, h Holder, fn fun
 		return false, err
 	}
 	defer e.release(l)
-	return true, fn(ctx)
+	return true, fn(e.under(ctx, l))
 }
 
 // orphanAge is how long past its time a run may be before someone looks whether anybody cares for it.
@@ -120,7 +193,7 @@ func (e *Engine) Adopt(ctx context.Context) (int, error) {
 			return err
 		}
 		for _, r := range runs {
-			job, err := e.queue.Insert(ctx, tx, r.ID, now)
+			job, err := e.enqueue(ctx, tx, &r, now)
 			if err != nil {
 				return err
 			}

@@ -16,14 +16,28 @@ import (
 
 // Queue is the job queue: River's, on either engine. A job only says that a run is to be looked at.
 type Queue interface {
-	// Insert enqueues a look at a run at the given time, in tx, and returns the job's number.
-	Insert(ctx context.Context, tx db.Tx, id RunID, at time.Time) (int64, error)
+	// Insert enqueues a look at a run, in tx, and returns the job's number.
+	Insert(ctx context.Context, tx db.Tx, j Job) (int64, error)
 	// Nudge makes a waiting job due now, in tx.
 	Nudge(ctx context.Context, tx db.Tx, job int64) error
 	// Start begins to hand jobs to the look function given to NewQueue; Stop waits for those in hand.
 	Start(ctx context.Context) error
 	Stop(ctx context.Context) error
 }
+
+// Job is a look at a run that is to be taken.
+type Job struct {
+	Run    RunID
+	At     time.Time
+	Queue  Holder // who takes it
+	Urgent bool   // before what is not
+}
+
+// The priorities of jobs in the queue; lower numbers come first.
+const (
+	urgently = 1
+	usually  = 2
+)
 
 type tickArgs struct {
 	Run RunID `json:"run"`
@@ -47,11 +61,12 @@ func (w *tickWorker) Work(ctx context.Context, job *river.Job[tickArgs]) error {
 
 // NextRetry is soon: a turn that broke off left the run without a job.
 func (w *tickWorker) NextRetry(*river.Job[tickArgs]) time.Time {
-	return time.Now().Add(2 * time.Second)
+	return db.Now().Add(2 * time.Second)
 }
 
 // QueueOptions tune a queue. The zero value is an enqueue-only queue.
 type QueueOptions struct {
+	Name    Holder        // whose jobs are taken
 	Workers int           // looks at the same time; 0 enqueues only
 	Poll    time.Duration // how often SQLite is asked for due jobs
 	Log     *slog.Logger
@@ -77,7 +92,7 @@ func newRiver[T any](driver riverdriver.Driver[T], unwrap func(db.Tx) T, o Queue
 		workers := river.NewWorkers()
 		river.AddWorker(workers, &tickWorker{look: o.Look})
 		cfg.Workers = workers
-		cfg.Queues = map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: o.Workers}}
+		cfg.Queues = map[string]river.QueueConfig{string(o.Name): {MaxWorkers: o.Workers}}
 		cfg.FetchPollInterval = o.Poll
 		cfg.FetchCooldown = 20 * time.Millisecond
 		cfg.JobTimeout = -1 // a turn ends by its lease, not by the queue's clock
@@ -94,13 +109,16 @@ func newRiver[T any](driver riverdriver.Driver[T], unwrap func(db.Tx) T, o Queue
 	return &riverQueue[T]{client: client, unwrap: unwrap}, nil
 }
 
-func (q *riverQueue[T]) Insert(ctx context.Context, tx db.Tx, id RunID, at time.Time) (int64, error) {
-	later := time.Until(at) > 0
-	opts := &river.InsertOpts{}
-	if later {
-		opts.ScheduledAt = at
+func (q *riverQueue[T]) Insert(ctx context.Context, tx db.Tx, j Job) (int64, error) {
+	later := j.At.After(db.Now())
+	opts := &river.InsertOpts{Queue: string(j.Queue), Priority: usually}
+	if j.Urgent {
+		opts.Priority = urgently
 	}
-	res, err := q.client.InsertTx(ctx, q.unwrap(tx), tickArgs{Run: id}, opts)
+	if later {
+		opts.ScheduledAt = j.At
+	}
+	res, err := q.client.InsertTx(ctx, q.unwrap(tx), tickArgs{Run: j.Run}, opts)
 	if err != nil {
 		return 0, err
 	}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/uptrace/bun"
+
+	"github.com/hagane-cloud/hagane/db"
 )
 
 // Phase is where a run is in its own life, the same for every kind of run.
@@ -35,6 +37,7 @@ type Run struct {
 	ID       RunID  `bun:",pk"`
 	Workflow string // name/version
 	Subject  string
+	Group    string `bun:"grp"` // of the conductors that carry it on
 	Phase    Phase
 	Step     string // the step in hand
 	Undoing  bool   // steps are being undone, from Step backwards
@@ -44,9 +47,13 @@ type Run struct {
 	Error    string // why it is undone or failed
 	Abort    string // who asked to abort, and why
 	Hold     string // who holds it, and why
+	Skip     string // who passes over the step of SkipVisit, and why
+	Trace    string // the request's place in its trace; "" when none is kept
 	Input    json.RawMessage
 	Nudges   int64
-	JobID    int64
+
+	SkipVisit int64
+	JobID     int64
 
 	CreatedAt    time.Time
 	StepAt       time.Time // when the step in hand began
@@ -87,7 +94,7 @@ func (e *Engine) Progress(r Run) string {
 // Took returns how long the step took, or has taken so far.
 func (r StepRecord) Took() time.Duration {
 	if r.EndedAt.IsZero() {
-		return time.Since(r.StartedAt)
+		return db.Since(r.StartedAt)
 	}
 	return r.EndedAt.Sub(r.StartedAt)
 }

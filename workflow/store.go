@@ -54,3 +54,50 @@ func (e *Engine) History(ctx context.Context, q bun.IDB, id RunID) ([]StepRecord
 	}
 	return steps, nil
 }
+
+// Standing is a run and who has it in hand.
+type Standing struct {
+	Run    `bun:",extend"`
+	Owner  Holder `bun:",scanonly"` // who holds the subject's lease just now; ""
+	Keeper Holder `bun:",scanonly"` // in whose queue the next look is; "" when none is due
+}
+
+// Overdue reports whether the step in hand should have ended: nobody has looked at the run since.
+func (s Standing) Overdue() bool {
+	return !s.Phase.Ended() && s.Phase != Held && db.Now().After(s.StepDeadline)
+}
+
+// Wanted says which runs are asked for; the zero value is all that have not ended.
+type Wanted struct {
+	Subject string
+	Phase   Phase
+	Ended   bool // those that have ended, in place of those that have not
+	Overdue bool
+	Limit   int // 0 is no limit
+}
+
+// Standings returns runs, those first that have been at their step for longest, and of those that have ended the newest.
+func (e *Engine) Standings(ctx context.Context, w Wanted) ([]Standing, error) {
+	out := []Standing{}
+	q := e.db.Read().NewSelect().Model(&out).ModelTableExpr("run").ColumnExpr("run.*").
+		ColumnExpr("COALESCE((SELECT owner FROM lease WHERE lease.subject = run.subject AND lease.expires >= " + e.db.NowMillis() + "), '') AS owner").
+		ColumnExpr("COALESCE((SELECT queue FROM river_job WHERE river_job.id = run.job_id AND river_job.state IN ('available', 'running', 'retryable', 'scheduled')), '') AS keeper")
+	if w.Ended {
+		q = q.Where("run.ended_at IS NOT NULL").OrderExpr("run.ended_at DESC")
+	} else {
+		q = q.Where("run.ended_at IS NULL").OrderExpr("run.step_at, run.id")
+	}
+	if w.Subject != "" {
+		q = q.Where("run.subject = ?", w.Subject)
+	}
+	if w.Phase != "" {
+		q = q.Where("run.phase = ?", w.Phase)
+	}
+	if w.Overdue {
+		q = q.Where("run.phase <> ?", Held).Where("run.step_deadline < ?", e.now())
+	}
+	if w.Limit > 0 {
+		q = q.Limit(int64(w.Limit))
+	}
+	return out, fault.Wrap("listing runs", q.Scan(ctx))
+}

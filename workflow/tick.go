@@ -17,7 +17,7 @@ type turn struct {
 	*Engine
 	def     *definition
 	run     *Run
-	lease   Lease
+	lease   *Lease
 	subject any
 }
 
@@ -51,7 +51,7 @@ func (e *Engine) Tick(ctx context.Context, id RunID, holder Holder) error {
 	if t.run, err = e.Run(ctx, e.db.Read(), id); err != nil || t.run.Phase.Ended() {
 		return err
 	}
-	return t.work(ctx)
+	return t.work(e.under(ctx, lease))
 }
 
 func (t *turn) work(ctx context.Context) error {
@@ -82,6 +82,9 @@ func (t *turn) once(ctx context.Context) (again bool, err error) {
 	if t.run.Hold != "" && !t.run.Undoing {
 		return false, t.record(ctx, "held", func(r *Run) { r.Phase, r.Reason = Held, r.Hold })
 	}
+	if t.run.Skip != "" && t.run.SkipVisit == t.run.Visit {
+		return t.skip(ctx, i)
+	}
 	seen := t.run.Nudges
 	call := st.do
 	if t.run.Undoing {
@@ -93,7 +96,9 @@ func (t *turn) once(ctx context.Context) (again bool, err error) {
 			// Not recorded by itself: a turn that breaks off leaves the run as it was, and the lease says who was at work.
 			t.run.Phase = Running
 		}
-		result = t.call(ctx, call)
+		spanned, end := t.span(ctx)
+		result = t.call(spanned, call)
+		end(result)
 	}
 	if ctx.Err() != nil {
 		return false, fault.E(fault.Unavailable, "the turn was broken off", context.Cause(ctx))
@@ -129,7 +134,7 @@ func (t *turn) settle(ctx context.Context, i int, result error, seen int64) (aga
 	case result == nil && t.run.Undoing:
 		return t.stepBack(ctx, i, "done", "")
 	case result == nil:
-		return t.stepOn(ctx, i)
+		return t.stepOn(ctx, i, "done")
 	case errors.As(result, &w) && !late:
 		return t.pause(ctx, "waiting", w.reason, w.poll, seen)
 	case !late && (!hopeless(result) || (t.run.Undoing && t.run.Attempt+1 < undoTries)):
@@ -146,9 +151,19 @@ func (t *turn) settle(ctx context.Context, i int, result error, seen int64) (aga
 	return true, t.turnBack(ctx, why)
 }
 
-func (t *turn) stepOn(ctx context.Context, i int) (bool, error) {
+// skip passes over the step in hand, because an operator said so.
+func (t *turn) skip(ctx context.Context, i int) (again bool, err error) {
+	t.log.Warn("a step is passed over", "audit", true, "run", t.run.ID, "subject", t.run.Subject, "step", t.run.Step, "undo", t.run.Undoing, "why", t.run.Skip)
+	if t.run.Undoing {
+		return t.stepBack(ctx, i, "skipped", t.run.Skip)
+	}
+	t.run.Reason = t.run.Skip
+	return t.stepOn(ctx, i, "skipped")
+}
+
+func (t *turn) stepOn(ctx context.Context, i int, outcome string) (bool, error) {
 	last := i == len(t.def.steps)-1
-	err := t.record(ctx, "done", func(r *Run) {
+	err := t.record(ctx, outcome, func(r *Run) {
 		if last {
 			t.end(r, Done)
 			return
@@ -191,6 +206,7 @@ func (t *turn) stepBack(ctx context.Context, i int, outcome, why string) (bool, 
 
 // pause records why the run stands still and enqueues its next look, unless it was nudged meanwhile.
 func (t *turn) pause(ctx context.Context, outcome, why string, d time.Duration, seen int64) (again bool, err error) {
+	before := *t.run
 	err = t.commit(ctx, func(ctx context.Context, tx Tx) error {
 		var nudges int64
 		// The row is locked from here on, so that a nudge comes either before this look or after our record.
@@ -205,7 +221,7 @@ func (t *turn) pause(ctx context.Context, outcome, why string, d time.Duration, 
 		t.run.Reason = why
 		t.run.WakeAt = t.now().Add(d)
 		if !again {
-			if t.run.JobID, err = t.queue.Insert(ctx, tx, t.run.ID, t.run.WakeAt); err != nil {
+			if t.run.JobID, err = t.enqueue(ctx, tx, t.run, t.run.WakeAt); err != nil {
 				return err
 			}
 		}
@@ -214,6 +230,9 @@ func (t *turn) pause(ctx context.Context, outcome, why string, d time.Duration, 
 		}
 		return t.write(ctx, tx, outcome, why, false)
 	})
+	if err == nil {
+		t.observe(&before, outcome)
+	}
 	if again {
 		t.run.Nudges = seen
 		return true, t.refresh(ctx)
@@ -254,16 +273,18 @@ func (t *turn) end(r *Run, p Phase) {
 
 // record closes the step in hand with an outcome, applies change to the run, and, when the run has ended, lets the host record it too.
 func (t *turn) record(ctx context.Context, outcome string, change func(*Run)) error {
+	begun := *t.run
 	err := t.commit(ctx, func(ctx context.Context, tx Tx) error {
 		t.run.Attempt++
 		why := t.run.Reason
 		before := *t.run
 		change(t.run)
-		if outcome == "failed" {
+		switch {
+		case outcome == "failed":
 			why = t.run.Error
-		} else if outcome == "done" {
+		case outcome == "done":
 			why = ""
-		} else if t.run.Reason != "" {
+		case t.run.Reason != "":
 			why = t.run.Reason
 		}
 		if err := t.save(ctx, tx); err != nil {
@@ -281,6 +302,7 @@ func (t *turn) record(ctx context.Context, outcome string, change func(*Run)) er
 	if err != nil {
 		return err
 	}
+	t.observe(&begun, outcome)
 	if t.run.Phase.Ended() {
 		return nil
 	}
@@ -312,19 +334,19 @@ func (t *turn) write(ctx context.Context, tx Tx, outcome, why string, ended bool
 	return err
 }
 
-// commit runs fn in a transaction that first proves, and renews, our lease: a conductor that lost it
+// commit runs fn in a transaction which, like every one under our lease, first proves and renews it: a conductor that lost it
 // can record nothing any more.
 func (t *turn) commit(ctx context.Context, fn func(ctx context.Context, tx Tx) error) error {
 	before := *t.run
+	asked := time.Now()
 	err := t.db.Tx(ctx, func(ctx context.Context, tx Tx) error {
 		*t.run = before
-		if err := t.prove(ctx, tx, t.lease); err != nil {
-			return err
-		}
 		return fn(ctx, tx)
 	})
 	if err != nil {
 		*t.run = before
+		return err
 	}
-	return err
+	t.held.keep(t.lease, asked)
+	return nil
 }

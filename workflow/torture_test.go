@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/uptrace/bun"
+
 	"github.com/hagane-cloud/hagane/conductor"
 	"github.com/hagane-cloud/hagane/db"
 	"github.com/hagane-cloud/hagane/db/dbtest"
@@ -51,6 +53,9 @@ func (w *world) Open(context.Context, *workflow.Run) (*world, func(), error) {
 	return w, func() {}, nil
 }
 
+// Group puts all subjects into the same group.
+func (w *world) Group(context.Context, bun.IDB, string) (string, error) { return "", nil }
+
 func (w *world) Ended(_ context.Context, _ workflow.Tx, run workflow.Run) error {
 	select {
 	case w.ended <- run:
@@ -87,7 +92,7 @@ func newRig(t *testing.T, d *db.DB) *rig {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	var c *conductor.Conductor
-	q, err := workflow.NewQueue(d, workflow.QueueOptions{Workers: 4, Poll: 20 * time.Millisecond, Log: log,
+	q, err := workflow.NewQueue(d, workflow.QueueOptions{Name: "c", Workers: 4, Poll: 20 * time.Millisecond, Log: log,
 		Look: func(ctx context.Context, id workflow.RunID) error { return c.Look(ctx, id) }})
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/uptrace/bun"
+
 	"github.com/hagane-cloud/hagane/fault"
 )
 
@@ -23,12 +25,14 @@ type Step[S any] struct {
 	Undo         func(ctx context.Context, s S) error // give back what Do borrowed; nil if nothing
 	Within       time.Duration                        // from the step's start to its end, waiting and retries included
 	NotAbortable bool                                 // an abort waits until this step has ended
+	Skippable    bool                                 // an operator may pass over it with a reason: no later step relies on it
 }
 
 // Workflow is a list of steps. Its name carries a version: a run ends with the steps it began with.
 type Workflow[S any] struct {
-	Name  string
-	Steps []Step[S]
+	Name   string
+	Steps  []Step[S]
+	Urgent bool // its runs are looked at before those that wait without being urgent
 }
 
 // Within returns the time limit of the whole: the sum of the steps' limits.
@@ -45,6 +49,8 @@ type Host[S any] interface {
 	// Open loads what the steps of a run need; it is called before each turn of work. run is kept up to
 	// date while the turn lasts. The returned function releases what was loaded.
 	Open(ctx context.Context, run *Run) (S, func(), error)
+	// Group names the conductors that carry runs of a subject on; "" is those of no group.
+	Group(ctx context.Context, q bun.IDB, subject string) (string, error)
 	// Ended records what became of the subject, in the transaction that ends the run.
 	Ended(ctx context.Context, tx Tx, run Run) error
 }

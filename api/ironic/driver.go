@@ -37,8 +37,8 @@ func (i *ironic) hosts(r *api.Request) ([]string, error) {
 	all, err := i.Conductors(r.Context())
 	out := []string{}
 	for _, c := range all {
-		if c.Alive && !slices.Contains(out, c.Host) {
-			out = append(out, c.Host)
+		if c.Alive {
+			out = append(out, c.Name())
 		}
 	}
 	return out, err
@@ -138,8 +138,8 @@ func (i *ironic) noNodeMethod(_ http.ResponseWriter, r *api.Request) error {
 }
 
 func conductorDoc(r *api.Request, c node.Conductor) api.Object {
-	return api.Object{"hostname": c.Host, "conductor_group": "", "alive": c.Alive, "created_at": api.Time(c.StartedAt), "updated_at": api.Time(c.SeenAt()),
-		"links": self(r, "conductors", c.Host), "drivers": theirNames()}
+	return api.Object{"hostname": c.Name(), "conductor_group": c.Group, "alive": c.Alive, "created_at": api.Time(c.StartedAt), "updated_at": api.Time(c.SeenAt()),
+		"links": self(r, "conductors", c.Name()), "drivers": theirNames()}
 }
 
 func (i *ironic) conductors(w http.ResponseWriter, r *api.Request) error {
@@ -160,7 +160,7 @@ func (i *ironic) conductor(w http.ResponseWriter, r *api.Request) error {
 		return err
 	}
 	for _, c := range all {
-		if c.Host == r.PathValue("host") {
+		if c.Name() == r.PathValue("host") {
 			return api.JSON(w, http.StatusOK, conductorDoc(r, c))
 		}
 	}

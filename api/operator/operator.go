@@ -10,7 +10,6 @@ import (
 	"github.com/hagane-cloud/hagane/network"
 	"github.com/hagane-cloud/hagane/node"
 	"github.com/hagane-cloud/hagane/server"
-	"github.com/hagane-cloud/hagane/workflow"
 )
 
 // Prefix is where the service lives.
@@ -30,7 +29,13 @@ func Dialect(n *node.Service, nw *network.Service, s *server.Service) api.Dialec
 		{"GET", "/v1/switches", api.OperatorsRead, o.switches},
 		{"POST", "/v1/switches", api.Operators, o.setSwitch},
 		{"POST", "/v1/flavors", api.Operators, o.createFlavor},
-		{"GET", "/v1/nodes/{node}/runs", api.OperatorsRead, o.runs},
+		{"GET", "/v1/conductors", api.OperatorsRead, o.conductors},
+		{"POST", "/v1/conductors/{conductor}/drain", api.Operators, o.drain},
+		{"GET", "/v1/runs", api.OperatorsRead, o.runs},
+		{"GET", "/v1/runs/{run}", api.OperatorsRead, o.run},
+		{"POST", "/v1/nodes/{node}/run", api.Operators, o.steer},
+		{"GET", "/v1/nodes/{node}/runs", api.OperatorsRead, o.runsOf},
+		{"GET", "/v1/nodes/{node}/why", api.OperatorsRead, o.why},
 		{"GET", "/v1/nodes/{node}/events", api.OperatorsRead, o.events},
 		{"GET", "/v1/nodes/{node}/gate", api.OperatorsRead, o.gate},
 		{"GET", "/v1/nodes/{node}/bmc", api.OperatorsRead, o.bmcOf},
@@ -114,57 +119,6 @@ func (o *operator) createFlavor(w http.ResponseWriter, r *api.Request) error {
 	}
 	b.ID = f.ID
 	return api.JSON(w, http.StatusCreated, b)
-}
-
-// Run is a run with its steps.
-type Run struct {
-	ID       workflow.RunID `json:"id"`
-	Workflow string         `json:"workflow"`
-	Phase    workflow.Phase `json:"phase"`
-	Progress string         `json:"progress"`
-	Reason   string         `json:"reason,omitempty"`
-	Error    string         `json:"error,omitempty"`
-	Agent    string         `json:"agent,omitempty"` // what the agent is doing, with bytes
-	Began    any            `json:"began"`
-	Deadline any            `json:"deadline"`
-	Ended    any            `json:"ended"`
-	Steps    []Step         `json:"steps"`
-}
-
-// Step is a step that a run took.
-type Step struct {
-	Name     string  `json:"name"`
-	Undo     bool    `json:"undo,omitempty"`
-	Attempts int64   `json:"attempts"`
-	Outcome  string  `json:"outcome"`
-	Reason   string  `json:"reason,omitempty"`
-	Began    any     `json:"began"`
-	Ended    any     `json:"ended"`
-	Seconds  float64 `json:"seconds"` // so far, if it has not ended
-}
-
-const runsMost = 50
-
-func (o *operator) runs(w http.ResponseWriter, r *api.Request) error {
-	n, err := o.nodes.Get(r.Context(), r.PathValue("node"))
-	if err != nil {
-		return err
-	}
-	histories, err := o.nodes.Histories(r.Context(), n.ID, runsMost)
-	if err != nil {
-		return err
-	}
-	docs := []Run{}
-	for _, h := range histories {
-		d := Run{ID: h.Run.ID, Workflow: h.Run.Workflow, Phase: h.Run.Phase, Progress: o.nodes.Engine.Progress(h.Run), Reason: h.Run.Reason, Error: h.Run.Error,
-			Agent: h.Agent, Began: api.Time(h.Run.CreatedAt), Deadline: api.Time(h.Run.Deadline), Ended: api.Time(h.Run.EndedAt.Time), Steps: []Step{}}
-		for _, s := range h.Steps {
-			d.Steps = append(d.Steps, Step{Name: s.Step, Undo: s.Undo, Attempts: s.Attempts, Outcome: s.Outcome, Reason: s.Reason, Began: api.Time(s.StartedAt),
-				Ended: api.Time(s.EndedAt.Time), Seconds: s.Took().Seconds()})
-		}
-		docs = append(docs, d)
-	}
-	return api.JSON(w, http.StatusOK, api.Object{"runs": docs})
 }
 
 func (o *operator) events(w http.ResponseWriter, r *api.Request) error {

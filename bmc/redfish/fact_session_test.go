@@ -1,6 +1,8 @@
 package redfish
 
 import (
+	"context"
+	"errors"
 	"io"
 	"net/http"
 	"slices"
@@ -9,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/hagane-cloud/hagane/bmc"
+	"github.com/hagane-cloud/hagane/fence"
 )
 
 const sessionsPath = "/redfish/v1/SessionService/Sessions"
@@ -339,5 +342,46 @@ func TestMessagesOfOneObject(t *testing.T) {
 	wantClass(t, err, bmc.Licence)
 	if err == nil || !strings.Contains(err.Error(), "no licence is there") {
 		t.Error(err)
+	}
+}
+
+// Fact: nobody ends the session of a process that died. Whoever takes a BMC over ends the session that was open before, so that a
+// process that was only paused is refused when it comes back; and without the right to change something it opens no new one.
+func TestSessionIsInherited(t *testing.T) {
+	b, logins := newDevice(t), 0
+	b.on("POST "+sessionsPath, func(w http.ResponseWriter, _ *http.Request, _ map[string]any) bool {
+		logins++
+		at := sessionsPath + "/" + strconv.Itoa(logins)
+		b.write(at, `{"UserName":"root"}`)
+		w.Header().Set("Location", at)
+		w.Header().Set("X-Auth-Token", "token")
+		w.WriteHeader(http.StatusCreated)
+		return true
+	})
+	memory, saved := &bmc.Memory{}, 0
+	memory.SaveBy(func(context.Context) { saved++ })
+	knows := func(m *bmc.Memory) func(a *bmc.Access) { return func(a *bmc.Access) { a.Memory = m } }
+	first := b.driver(t, knows(memory))
+	if _, err := first.Power(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if saved != 1 {
+		t.Errorf("the session was recorded %d times", saved)
+	}
+	heir := &bmc.Memory{}
+	heir.Load(memory.Facts())
+	if _, err := b.driver(t, knows(heir)).Power(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := b.count("DELETE " + sessionsPath + "/1"); n != 1 || logins != 2 {
+		t.Errorf("%d logins; the session of the first one was ended %d times", logins, n)
+	}
+	paused := fence.With(t.Context(), func() error { return errors.New("somebody else has taken over") })
+	before := b.count("POST " + resetPath)
+	if err := first.SetPower(paused, bmc.PowerOn); err == nil || !strings.Contains(err.Error(), "somebody else") {
+		t.Errorf("the first one: %v", err)
+	}
+	if n := b.count("POST " + resetPath); n != before {
+		t.Error("the first one pressed the button")
 	}
 }

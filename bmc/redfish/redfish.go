@@ -6,6 +6,7 @@ package redfish
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -129,6 +130,19 @@ func (d *Driver) giveBack(ctx context.Context) {
 	}
 }
 
+// sessionFact remembers the session that is open, for whoever comes next.
+const sessionFact = "redfish session"
+
+// inherit takes over from a process that worked with this BMC before and did not end its session: it died, or it was paused or cut
+// off and may come back. Its session is ended, so that what it still sends is refused; and ours is remembered in its place.
+func (d *Driver) inherit(ctx context.Context) {
+	if before := d.access.Memory.Get(sessionFact); before != "" && len(d.lost) < mostLost && !slices.Contains(d.lost, before) {
+		d.lost = append(d.lost, before)
+	}
+	d.access.Memory.Set(sessionFact, d.session)
+	d.access.Memory.Save(ctx)
+}
+
 // mostLost bounds the sessions that are remembered to be given back.
 const mostLost = 4
 
@@ -155,6 +169,7 @@ func (d *Driver) enter(ctx context.Context) error {
 				if d.session = local(answer.Header.Get("Location")); d.session == "" {
 					d.session = string(doc.ID) // iLO 4's body lacks it, others lack the header
 				}
+				d.inherit(ctx)
 				return nil
 			}
 			d.basic = true // it took the password and gives no token

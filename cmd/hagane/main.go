@@ -18,14 +18,18 @@ var version = "development"
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	root := &cobra.Command{
-		Use: "hagane", Short: "a bare-metal cloud", Version: version,
-		SilenceUsage: true, SilenceErrors: true,
-	}
-	root.AddCommand(serveCommand(), labCommand(), demoCommand(), bmcCommand(), nodeCommand(), ramdiskCommand(), imageCommand())
-	if err := root.ExecuteContext(ctx); err != nil {
+	if err := rootCommand().ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "hagane:", err)
 		stop()
 		os.Exit(1)
 	}
+}
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use: "hagane", Short: "a bare-metal cloud", Version: version,
+		SilenceUsage: true, SilenceErrors: true,
+	}
+	root.AddCommand(serveCommand(), labCommand(), demoCommand(), bmcCommand(), nodeCommand(), whyCommand(), runCommand(), conductorCommand(), ramdiskCommand(), imageCommand())
+	return root
 }

@@ -16,18 +16,23 @@ import (
 )
 
 func nodeCommand() *cobra.Command {
-	var data string
 	c := &cobra.Command{Use: "node", Short: "look after a node beyond what the baremetal command does"}
+	connect := connecting(c)
+	c.AddCommand(traceCommand(connect), trustCommand(connect), rotateCommand(connect))
+	return c
+}
+
+// connecting gives a command, and those below it, a flag that says which cloud to reach, and returns how to.
+func connecting(c *cobra.Command) func(context.Context) (*client.Cloud, error) {
+	var data string
 	c.PersistentFlags().StringVar(&data, "data", "data", "the cloud's data folder, whose clouds.yaml says how to reach it")
-	connect := func(ctx context.Context) (*client.Cloud, error) {
+	return func(ctx context.Context) (*client.Cloud, error) {
 		a, err := client.ReadAccess(data, cloudName)
 		if err != nil {
 			return nil, err
 		}
 		return client.Connect(ctx, a)
 	}
-	c.AddCommand(traceCommand(connect), trustCommand(connect), rotateCommand(connect))
-	return c
 }
 
 func traceCommand(connect func(context.Context) (*client.Cloud, error)) *cobra.Command {

@@ -44,12 +44,15 @@ import (
 	"github.com/hagane-cloud/hagane/ramdisk/disc"
 	"github.com/hagane-cloud/hagane/secret"
 	"github.com/hagane-cloud/hagane/server"
+	"github.com/hagane-cloud/hagane/telemetry"
 	"github.com/hagane-cloud/hagane/workflow"
 )
 
 // serveOptions are the flags of serve.
 type serveOptions struct {
 	data, listen, database, region string
+	group                          string // of the conductor
+	metrics                        string // address of the metrics; "" is none
 	roles                          []string
 	ramdisk, ipxe, media           string
 	workers                        int
@@ -75,8 +78,10 @@ func serveCommand() *cobra.Command {
 	f := c.Flags()
 	f.StringVar(&o.data, "data", "data", "folder of the database, keys and images")
 	f.StringVar(&o.listen, "listen", "127.0.0.1:6385", "address of the API; port 0 takes a free one")
+	f.StringVar(&o.metrics, "metrics-listen", "", "address of /metrics, /healthz and /readyz, which need no token; port 0 takes a free one (default: none)")
 	f.StringVar(&o.database, "database", "", "postgres://… (default: SQLite in the data folder)")
 	f.StringSliceVar(&o.roles, "role", allRoles, "what this process does: api, conductor, dhcp")
+	f.StringVar(&o.group, "group", "", "conductor group (site, rack, vendor) whose nodes this conductor works on (default: the nodes that are in none)")
 	f.StringVar(&o.ramdisk, "ramdisk", "", "folder of the agent's ramdisk, made by hagane ramdisk build (default: boot in the data folder)")
 	f.StringVar(&o.ipxe, "ipxe", "/usr/lib/ipxe", "folder with undionly.kpxe and snponly.efi")
 	f.StringVar(&o.media, "media-url", "", "base URL by which BMCs reach the API to fetch virtual media (default: http:// and the listen address)")
@@ -146,6 +151,8 @@ type cloud struct {
 	keys      *idempotency.Service
 	media     string // URL by which BMCs reach the API; "" when it is not known
 	shelf     *disc.Shelf
+	metrics   *telemetry.Metrics
+	ready     []telemetry.Check
 }
 
 func serve(ctx context.Context, o serveOptions) error {
@@ -183,6 +190,15 @@ func serve(ctx context.Context, o serveOptions) error {
 	if o.wired != nil {
 		o.wired(c)
 	}
+	traced, err := telemetry.Trace(ctx, version, o.roles)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+		defer cancel()
+		traced(last)
+	}()
 	return c.run(ctx)
 }
 
@@ -192,8 +208,9 @@ func wire(o serveOptions, d *db.DB, log *slog.Logger) (*cloud, error) {
 	if err != nil {
 		return nil, err
 	}
+	id := workflow.Holder(uuid.NewString())
 	c := &cloud{o: o, log: log, db: d, media: o.media, shelf: disc.NewShelf(o.ramdisk, "vmlinuz", "initramfs")}
-	qo := workflow.QueueOptions{Log: log}
+	qo := workflow.QueueOptions{Name: id, Log: log}
 	if o.has("conductor") {
 		qo.Workers, qo.Poll = o.workers, 100*time.Millisecond
 		qo.Look = func(ctx context.Context, id workflow.RunID) error { return c.conductor.Look(ctx, id) }
@@ -220,10 +237,11 @@ func wire(o serveOptions, d *db.DB, log *slog.Logger) (*cloud, error) {
 		AgentWithin: o.agentWithin, AgentAddress: agentAddress(d), MediaBase: c.mediaBase, Log: log})
 	c.servers = server.NewService(d, box, c.nodes, c.images, c.networks, log)
 	c.servers.MediaBase = func() string { return c.media }
-	id := workflow.Holder(uuid.NewString())
-	c.conductor = conductor.New(d, c.engine, conductor.Options{ID: id, Roles: strings.Join(o.roles, ","), Alone: !d.Postgres(), Log: log})
+	c.conductor = conductor.New(d, c.engine, conductor.Options{ID: id, Roles: strings.Join(o.roles, ","), Group: o.group, Version: version, Alone: !d.Postgres(), Log: log})
+	c.observe()
 	c.conductor.Every("watch the power", time.Second, func(ctx context.Context) error { return c.nodes.Watch(ctx, id) })
 	c.conductor.Every("close idle BMC sessions", 30*time.Second, func(ctx context.Context) error { return c.nodes.CloseIdle(ctx, keepSession) })
+	c.conductor.Every("forget old conductors", time.Hour, c.engine.Forget)
 	c.conductor.Every("drop expired tokens", 10*time.Minute, c.identity.Expire)
 	c.conductor.Every("drop old audit records", time.Hour, c.audit.Expire)
 	c.conductor.Every("forget old image tasks", time.Hour, c.images.Expire)
@@ -239,6 +257,10 @@ func (c *cloud) run(ctx context.Context) error {
 		}
 	}
 	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return c.db.KeepTime(gctx, c.log) })
+	if err := c.listenMetrics(gctx, g); err != nil {
+		return err
+	}
 	if c.o.has("api") {
 		if err := c.listen(gctx, g); err != nil {
 			return err
@@ -310,7 +332,10 @@ func (c *cloud) listen(ctx context.Context, g *errgroup.Group) error {
 }
 
 func (c *cloud) handler() http.Handler {
-	return api.Handler(c.dialects(), api.Options{Tokens: c.identity, Audit: c.audit, Keys: c.keys, Limits: c.o.limits, Log: c.log})
+	mux := http.NewServeMux()
+	c.serveHealth(mux)
+	mux.Handle("/", api.Handler(c.dialects(), api.Options{Tokens: c.identity, Audit: c.audit, Keys: c.keys, Limits: c.o.limits, Log: c.log, Observe: c.metrics.Request}))
+	return mux
 }
 
 // dialects are all services of the API.
