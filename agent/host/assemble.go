@@ -22,9 +22,6 @@ import (
 
 var _ agent.Assembler = (*Machine)(nil)
 
-// tools is where the ramdisk has the programs.
-const tools = "/sbin"
-
 // personalities are the kernel modules of RAID levels: nothing in the ramdisk loads them when the kernel asks.
 var personalities = map[int]string{0: "raid0", 1: "raid1", 5: "raid456", 6: "raid456", 10: "raid10"}
 
@@ -36,8 +33,8 @@ backup { backup=0 archive=0 }`
 
 // run runs a tool and returns what it printed. A failure carries the end of what the tool complained about.
 func (m *Machine) run(ctx context.Context, tool string, arguments ...string) ([]byte, error) {
-	command := exec.CommandContext(ctx, filepath.Join(tools, tool), arguments...)
-	command.Env = []string{"LC_ALL=C", "PATH=" + tools, "LVM_SYSTEM_DIR=/run/lvm", "LVM_SUPPRESS_FD_WARNINGS=1"}
+	command := exec.CommandContext(ctx, filepath.Join(m.tools, tool), arguments...)
+	command.Env = []string{"LC_ALL=C", "PATH=" + m.tools + ":/bin", "LVM_SYSTEM_DIR=/run/lvm", "LVM_SUPPRESS_FD_WARNINGS=1"}
 	var out, complaints bytes.Buffer
 	command.Stdout, command.Stderr = &out, &complaints
 	err := command.Run()

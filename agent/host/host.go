@@ -31,6 +31,7 @@ type Machine struct {
 	sys string // /sys
 	dev string // /dev
 
+	tools  string   // where the ramdisk has its programs
 	arrays []string // devices of software RAIDs in use
 	groups []string // volume groups in use
 }
@@ -42,7 +43,9 @@ var (
 )
 
 // New returns the machine.
-func New(log *slog.Logger) *Machine { return &Machine{log: log, sys: "/sys", dev: "/dev"} }
+func New(log *slog.Logger) *Machine {
+	return &Machine{log: log, sys: "/sys", dev: "/dev", tools: "/sbin"}
+}
 
 // Neighbours listens on all NICs with a link until each has heard its neighbour, at most 35 seconds.
 func (m *Machine) Neighbours(ctx context.Context) (map[string]*protocol.LLDP, error) {
