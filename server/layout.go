@@ -17,22 +17,21 @@ func (s *Service) checkLayout(l *protocol.Layout, i image.Image) error {
 	if layout.Empty(l) {
 		return nil
 	}
+	at := slices.IndexFunc(l.Arrays, func(a protocol.Array) bool { return a.Primary && len(a.Partitions) > 0 })
+	if at < 0 {
+		return nil
+	}
 	last, free, err := s.images.Ending(i)
 	if err != nil {
 		return err
 	}
 	root, more := layout.Root(l), 0
-	for _, a := range l.Arrays {
-		if !a.Primary {
-			continue
-		}
-		for _, p := range a.Partitions {
-			switch {
-			case p.Label != root:
-				more++
-			case p.Bytes > 0 && p.Bytes < last:
-				return fault.Field("raid_arrays", "the partition %q is to be mounted at /: the image's own, which has %d MB, more than was asked for", p.Label, last>>20)
-			}
+	for _, p := range l.Arrays[at].Partitions {
+		switch {
+		case p.Label != root:
+			more++
+		case p.Bytes > 0 && p.Bytes < last:
+			return fault.Field("raid_arrays", "the partition %q is to be mounted at /: the image's own, which has %d MB, more than was asked for", p.Label, last>>20)
 		}
 	}
 	if more > 0 && more >= free { // one is for the config drive

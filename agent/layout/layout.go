@@ -44,6 +44,14 @@ var labels = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,35}$`)
 // reserved are names that LVM keeps for volumes of its own (lvm(8), "Valid names").
 var reserved = regexp.MustCompile(`^(snapshot|pvmove)|_(cdata|cmeta|corig|mlog|mimage|pmspare|rimage|rmeta|tdata|tmeta|vorigin|vdata|imeta|iorig)`)
 
+// devices are names that something in /dev has already: LVM makes a folder there for each group.
+var devices = regexp.MustCompile(`^(autofs|block|bsg|bus|char|console|core|cpu|disk|dm|dri|fb|fd|full|fuse|hpet|hugepages|hvc|hwrng|input|ipmi|kmsg|kvm|log|` +
+	`loop|lp|mapper|mcelog|md|mei|mem|mqueue|net|null|nvram|pmem|port|ppp|psaux|ptmx|ptp|pts|random|raw|rfkill|rtc|sg|shm|snapshot|snd|sr|stderr|stdin|` +
+	`stdout|tpm|tty|uhid|uinput|urandom|usb|vcs|vfio|vhost|watchdog|zero|zram)[0-9]*$|^([hsv]d|xvd)[a-z]{1,3}[0-9]*$|^nvme[0-9]|^ttyS`)
+
+// drive is the label of the config drive, by which systems find that.
+const drive = "config-2"
+
 // DiskID returns the id by which a layout names a disk: always the same for one disk, wherever it is asked. A disk is
 // known by its serial number, or WWN, or else its name.
 func DiskID(d protocol.Disk) string {
@@ -173,7 +181,7 @@ func (c *checker) size(at, field, label string, size int64) error {
 	if !labels.MatchString(label) {
 		return fault.Field(at+"."+field, "must have 1 to 36 letters, digits, _, . and -, and begin with a letter or digit")
 	}
-	if _, taken := c.sizes[label]; taken {
+	if _, taken := c.sizes[label]; taken || strings.EqualFold(label, drive) {
 		return fault.Field(at+"."+field, "%q is the label of something else already", label)
 	}
 	if size != 0 && size < smallest {
@@ -192,6 +200,9 @@ func (c *checker) groups(l *protocol.Layout) error {
 		at := fmt.Sprintf("lvm_volume_groups[%d]", i)
 		if !labels.MatchString(g.Label) || names[g.Label] {
 			return fault.Field(at+".vg_label", "must be a name of its own of 1 to 36 letters, digits, _, . and -")
+		}
+		if devices.MatchString(g.Label) {
+			return fault.Field(at+".vg_label", "%q is the name of a device; take another, such as vg-%s", g.Label, g.Label)
 		}
 		names[g.Label] = true
 		if len(g.Partitions) == 0 {
