@@ -82,10 +82,10 @@ func (m *Machine) Array(ctx context.Context, name string, level int, members []s
 		"--create", filepath.Join(m.dev, device), "--run", "--force", "--level=" + strconv.Itoa(level), "--raid-devices=" + strconv.Itoa(len(members)),
 		"--metadata=1.2", "--name=" + name, "--homehost=any", "--auto=yes",
 	}
+	m.arrays = append(m.arrays, filepath.Join(m.dev, device)) // what fails half way is to be stopped too
 	if _, err := m.run(ctx, "mdadm", append(arguments, members...)...); err != nil {
 		return nil, err
 	}
-	m.arrays = append(m.arrays, filepath.Join(m.dev, device))
 	return m.open(device)
 }
 

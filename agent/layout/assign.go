@@ -68,7 +68,15 @@ func Hint(l *protocol.Layout, disks []protocol.Disk, hint protocol.RootHint) (pr
 		if err != nil {
 			return hint, err
 		}
-		return protocol.RootHint{Name: disks[i].Name, Serial: disks[i].Serial}, nil
+		// By what DiskID goes by: names may be others at the next boot.
+		switch d := disks[i]; {
+		case d.Serial != "":
+			return protocol.RootHint{Serial: d.Serial}, nil
+		case d.WWN != "":
+			return protocol.RootHint{WWN: d.WWN}, nil
+		default:
+			return protocol.RootHint{Name: d.Name}, nil
+		}
 	}
 	return hint, nil
 }

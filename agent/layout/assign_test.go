@@ -6,6 +6,23 @@ import (
 	"github.com/hagane-cloud/hagane/agent/protocol"
 )
 
+// TestHint finds the disk that a layout names for the image, by what stays the same when disks get other names.
+func TestHint(t *testing.T) {
+	disks := []protocol.Disk{{Name: "/dev/sda", Serial: "A"}, {Name: "/dev/sdb", WWN: "0x5b"}, {Name: "/dev/sdc"}}
+	own := protocol.RootHint{Model: "M"}
+	for i, want := range []protocol.RootHint{{Serial: "A"}, {WWN: "0x5b"}, {Name: "/dev/sdc"}} {
+		l := &protocol.Layout{Arrays: []protocol.Array{{}, {Primary: true, Disks: []string{DiskID(disks[i])}}}}
+		if got, err := Hint(l, disks, own); err != nil || got != want {
+			t.Errorf("%s: %+v, %v", disks[i].Name, got, err)
+		}
+	}
+	for _, l := range []*protocol.Layout{nil, {}, {Arrays: []protocol.Array{{Primary: true}}}} {
+		if got, err := Hint(l, disks, own); err != nil || got != own {
+			t.Errorf("%+v: %+v, %v", l, got, err)
+		}
+	}
+}
+
 func TestChoose(t *testing.T) {
 	of := func(name string, gib int64, serial string) protocol.Disk {
 		return protocol.Disk{Name: name, Bytes: gib << 30, Serial: serial, Model: "M", WWN: "0x5" + serial}
