@@ -61,6 +61,32 @@ type KernelLogger interface {
 	KernelLog(ctx context.Context) []byte
 }
 
+// Assembler is a machine with the tools for software RAID, LVM and file systems. Devices are named as the operating system
+// names them, such as /dev/sda1. What is made stays in use until Release.
+type Assembler interface {
+	// Array makes a software RAID of devices and opens it as a disk; the caller closes it before Release.
+	Array(ctx context.Context, name string, level int, members []string) (Disk, error)
+	// Group makes a volume group of devices, with its volumes, and returns these by their labels.
+	Group(ctx context.Context, g protocol.VolumeGroup, members []string) (volumes map[string]string, err error)
+	// Format makes a file system on a device.
+	Format(ctx context.Context, device string, f protocol.Filesystem) error
+	// ReadFilesystem reads from a device what file system it has: Type and UUID are set, or empty where there is none.
+	ReadFilesystem(ctx context.Context, device string) (protocol.Filesystem, error)
+	// ReadGroup reads a volume group from its devices: Partitions are these.
+	ReadGroup(ctx context.Context, label string) (protocol.VolumeGroup, error)
+	// Release puts all that was made out of use: it is on the disks alone afterwards.
+	Release(ctx context.Context) error
+	// ReadMember reads from a device which array it is a member of, while that is not in use.
+	ReadMember(ctx context.Context, device string) (Member, error)
+}
+
+// Member is what a member of a software RAID knows about the array.
+type Member struct {
+	Array   string // a UUID: the same on all members
+	Level   int
+	Devices int // in the array
+}
+
 // Disk is one disk. Reads and writes may begin anywhere and be of any length within the disk; they
 // reach the device (or a cache that Sync empties) and never see a stale cache after an erase.
 // Different parts of a disk may be read and written at the same time.

@@ -1,19 +1,12 @@
 package agent
 
 import (
-	"cmp"
 	"context"
-	"fmt"
-	"slices"
-	"strings"
 
+	"github.com/hagane-cloud/hagane/agent/layout"
 	"github.com/hagane-cloud/hagane/agent/protocol"
 	"github.com/hagane-cloud/hagane/fault"
 )
-
-// smallestRoot is the smallest disk that an empty hint takes where there is a choice: smaller ones
-// are virtual media and boot modules.
-const smallestRoot = 4 << 30
 
 // root opens the disk that a hint means; the caller closes it.
 func (a *agent) root(ctx context.Context, hint protocol.RootHint) (Disk, error) {
@@ -21,11 +14,7 @@ func (a *agent) root(ctx context.Context, hint protocol.RootHint) (Disk, error) 
 	if err != nil {
 		return nil, fault.Wrap("opening the disks", err)
 	}
-	infos := make([]DiskInfo, len(disks))
-	for i, d := range disks {
-		infos[i] = d.Info()
-	}
-	chosen, err := choose(infos, hint)
+	chosen, err := layout.Choose(described(disks), hint)
 	for i, d := range disks {
 		if err != nil || i != chosen {
 			_ = d.Close() // nothing was written to it
@@ -37,42 +26,11 @@ func (a *agent) root(ctx context.Context, hint protocol.RootHint) (Disk, error) 
 	return disks[chosen], nil
 }
 
-// choose returns the index of the disk that a hint means.
-func choose(disks []DiskInfo, hint protocol.RootHint) (int, error) {
-	var fitting []int
+// described returns what is known of each disk.
+func described(disks []Disk) []protocol.Disk {
+	out := make([]protocol.Disk, len(disks))
 	for i, d := range disks {
-		if fits(d, hint) {
-			fitting = append(fitting, i)
-		}
+		out[i] = d.Info().Disk
 	}
-	if hint == (protocol.RootHint{}) && len(fitting) > 1 {
-		if large := slices.DeleteFunc(slices.Clone(fitting), func(i int) bool { return disks[i].Bytes < smallestRoot }); len(large) > 0 {
-			fitting = large
-		}
-	}
-	if len(fitting) == 0 {
-		return -1, fault.Errorf(fault.Invalid, "no disk fits the root hint %+v: the machine has %s", hint, list(disks))
-	}
-	return slices.MinFunc(fitting, func(i, j int) int {
-		return cmp.Or(cmp.Compare(disks[i].Bytes, disks[j].Bytes), cmp.Compare(disks[i].Name, disks[j].Name))
-	}), nil
-}
-
-func fits(d DiskInfo, hint protocol.RootHint) bool {
-	matches := func(want, have string) bool {
-		return want == "" || strings.EqualFold(strings.TrimSpace(want), strings.TrimSpace(have))
-	}
-	return matches(hint.Name, d.Name) && matches(hint.Serial, d.Serial) && matches(hint.WWN, d.WWN) &&
-		matches(hint.Model, d.Model) && d.Bytes >= hint.MinBytes
-}
-
-func list(disks []DiskInfo) string {
-	if len(disks) == 0 {
-		return "none (is the driver of its disk controller in the ramdisk?)"
-	}
-	words := make([]string, len(disks))
-	for i, d := range disks {
-		words[i] = fmt.Sprintf("%s (%d bytes, model %q, serial %q)", d.Name, d.Bytes, d.Model, d.Serial)
-	}
-	return strings.Join(words, ", ")
+	return out
 }

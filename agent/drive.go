@@ -51,7 +51,7 @@ func (a *agent) configDrive(ctx context.Context, o *protocol.ConfigDrive, t *tas
 	if err := d.Sync(ctx); err != nil {
 		return err
 	}
-	if err := table.Add(d, place, configdrive.Label); err != nil {
+	if err := table.Add(d, place, configdrive.Label, partition.FAT); err != nil {
 		return err
 	}
 	if err := d.Sync(ctx); err != nil {

@@ -87,6 +87,8 @@ func (a *agent) do(ctx context.Context, t *task) (protocol.Result, error) {
 		result.Erased, err = a.erase(ctx, o.Erase, t)
 	case o.Write != nil:
 		result.Written, err = a.write(ctx, o.Write, t)
+	case o.LayOut != nil:
+		result.LaidOut, err = a.layOut(ctx, o.LayOut, t)
 	case o.ConfigDrive != nil:
 		err = a.configDrive(ctx, o.ConfigDrive, t)
 	default:

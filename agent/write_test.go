@@ -199,33 +199,3 @@ func TestConfigDriveWithoutTable(t *testing.T) {
 		t.Errorf("error %q", got)
 	}
 }
-
-func TestChoose(t *testing.T) {
-	of := func(name string, gib int64, serial string) DiskInfo {
-		return DiskInfo{Disk: protocol.Disk{Name: name, Bytes: gib << 30, Serial: serial, Model: "M", WWN: "0x5" + serial}}
-	}
-	disks := []DiskInfo{of("/dev/sdb", 8, "B"), of("/dev/sda", 8, "A"), of("/dev/sdc", 1, "C"), of("/dev/sdd", 100, "D")}
-	for name, c := range map[string]struct {
-		disks []DiskInfo
-		hint  protocol.RootHint
-		want  string
-	}{
-		"empty":       {disks, protocol.RootHint{}, "/dev/sda"},
-		"only":        {disks[2:3], protocol.RootHint{}, "/dev/sdc"},
-		"serial":      {disks, protocol.RootHint{Serial: " d"}, "/dev/sdd"},
-		"model":       {disks, protocol.RootHint{Model: "m"}, "/dev/sdc"},
-		"size":        {disks, protocol.RootHint{MinBytes: 9 << 30}, "/dev/sdd"},
-		"both":        {disks, protocol.RootHint{Name: "/dev/sdb", WWN: "0x5B"}, "/dev/sdb"},
-		"contradicts": {disks, protocol.RootHint{Name: "/dev/sdb", Serial: "A"}, ""},
-		"none":        {nil, protocol.RootHint{}, ""},
-	} {
-		i, err := choose(c.disks, c.hint)
-		if got := ""; err == nil {
-			if got = c.disks[i].Name; got != c.want {
-				t.Errorf("%s: chose %s, want %s", name, got, c.want)
-			}
-		} else if c.want != "" {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}

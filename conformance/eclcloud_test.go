@@ -293,7 +293,12 @@ func (s *session) makeImage() {
 func (s *session) server() {
 	made, err := servers.Create(s.bare, servers.CreateOpts{Name: "web", FlavorRef: s.flavor, ImageRef: s.image, KeyName: "given",
 		Networks: []servers.CreateOptsNetwork{{UUID: s.network, FixedIP: "10.30.0.50", Plane: "data"}}, UserData: []byte("#!/bin/sh\ntrue\n"),
-		Metadata: map[string]string{"role": "web"}}).Extract()
+		Metadata: map[string]string{"role": "web"}, RaidArrays: []servers.CreateOptsRaidArray{
+			{PrimaryStorage: true, Partitions: []servers.CreateOptsPartition{{Size: "100G", PartitionLabel: "data"}}},
+			{RaidLevel: 10, Partitions: []servers.CreateOptsPartition{{LVM: true, PartitionLabel: "pv"}}},
+		}, LVMVolumeGroups: []servers.CreateOptsLVMVolumeGroup{
+			{VGLabel: "vg", PhysicalVolumePartitionLabels: []string{"pv"}, LogicalVolumes: []servers.CreateOptsLogicalVolume{{LVLabel: "swap", Size: "2G"}}},
+		}, Filesystems: []servers.CreateOptsFilesystem{{Label: "data", FSType: "xfs", MountPoint: "/data"}, {Label: "swap", FSType: "swap"}}}).Extract()
 	id := must(s, made, err).ID
 	if id == "" || made.AdminPass == "" {
 		s.Errorf("%+v", made)
@@ -308,6 +313,12 @@ func (s *session) server() {
 	})
 	if got.Name != "web" || got.Metadata["role"] != "web" || got.PowerState == "" || got.Created.IsZero() || !s.attached(got, "10.30.0.50") {
 		s.Errorf("%+v", got)
+	}
+	if r := got.RaidArrays; len(r) != 2 || !r[0].PrimaryStorage || r[0].Partitions[0].Size != 100 || r[1].RaidLevel != 10 || !r[1].Partitions[0].LVM {
+		s.Errorf("the arrays are %+v", r)
+	}
+	if g, f := got.LVMVolumeGroups, got.Filesystems; len(g) != 1 || g[0].LogicalVolumes[0].Size != 2 || len(f) != 2 || f[0].MountPoint != "/data" || f[1].FSType != "swap" {
+		s.Errorf("the groups are %+v and the file systems %+v", g, f)
 	}
 	pages, err := servers.List(s.bare, servers.ListOpts{Name: "web", Status: "ACTIVE"}).AllPages()
 	all, err2 := servers.ExtractServers(must(s, pages, err))

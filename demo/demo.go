@@ -24,6 +24,7 @@ type Options struct {
 	Data    string // data folder; removed at the end unless Keep
 	Machine string // sim or qemu
 	Nodes   int
+	Disks   int // of each machine; with 3 and more, those beside the image's are mirrored. 0 is 1
 	Seed    uint64
 	Image   string // file to upload; "" makes a small one that only sim machines boot
 	OS      string // name for people
@@ -77,7 +78,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	s.done("the cloud is up")
-	rack := []string{"lab", "--data", o.Data, "--machine", o.Machine, "--nodes", fmt.Sprint(o.Nodes), "--seed", fmt.Sprint(o.Seed)}
+	rack := []string{"lab", "--data", o.Data, "--machine", o.Machine, "--nodes", fmt.Sprint(o.Nodes), "--seed", fmt.Sprint(o.Seed), "--disks", fmt.Sprint(max(o.Disks, 1))}
 	if o.Vendors != "" {
 		rack = append(rack, "--vendors", o.Vendors)
 	}

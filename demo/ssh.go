@@ -74,6 +74,9 @@ func (s *story) look(ctx context.Context, sv *demoServer, cfg *ssh.ClientConfig)
 	if data != strings.TrimSpace(sv.userData) {
 		return fault.Errorf(fault.Conflict, "the user data are %q, want %q", data, sv.userData)
 	}
+	if err := s.lookAtDisks(sv, sc); err != nil {
+		return err
+	}
 	s.say("%s: SSH with the tenant's key says: host name %s, user data as given", sv.name, name)
 	return nil
 }

@@ -150,9 +150,11 @@ func (s *story) getServers(ctx context.Context) error {
 	for i := range s.nodes {
 		sv := &demoServer{name: fmt.Sprintf("web-%d", i+1), userData: fmt.Sprintf("#!/bin/sh\necho hello from web-%d > /run/hello\n", i+1)}
 		var got struct{ Server struct{ ID string } }
-		if err := s.tenant.Do(ctx, "POST", "baremetal-server", "/servers", object{"server": object{
+		asked := object{
 			"name": sv.name, "flavorRef": s.plan.flavor, "imageRef": s.plan.image, "key_name": "demo", "networks": []object{{"uuid": s.plan.network}},
-			"user_data": base64.StdEncoding.EncodeToString([]byte(sv.userData)), "metadata": object{"role": "web"}}}, &got); err != nil {
+			"user_data": base64.StdEncoding.EncodeToString([]byte(sv.userData)), "metadata": object{"role": "web"}}
+		s.layOut(asked)
+		if err := s.tenant.Do(ctx, "POST", "baremetal-server", "/servers", object{"server": asked}, &got); err != nil {
 			return err
 		}
 		sv.id = got.Server.ID
@@ -182,6 +184,9 @@ func (s *story) prove(ctx context.Context) error {
 		}
 		if got.Server.Status != "ACTIVE" {
 			return fault.Errorf(fault.Conflict, "%s is %s", sv.name, got.Server.Status)
+		}
+		if err := s.proveLayout(ctx, sv); err != nil {
+			return err
 		}
 		for _, nic := range got.Server.NICs {
 			for _, a := range nic.Attached {

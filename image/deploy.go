@@ -4,6 +4,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/hagane-cloud/hagane/agent/partition"
 	"github.com/hagane-cloud/hagane/fault"
 )
 
@@ -34,6 +35,24 @@ func (s *Service) Usable(i Image) error {
 		return lost(i, err)
 	}
 	return partitioned(i, f)
+}
+
+// Ending says how an active image's partition table ends: how many bytes its last partition has, and how many more it can
+// have.
+func (s *Service) Ending(i Image) (last int64, free int, err error) {
+	f, err := os.Open(s.path(i.RawSHA512))
+	if err != nil {
+		return 0, 0, lost(i, err)
+	}
+	defer func() { _ = f.Close() }()
+	for _, sector := range []int{512, 4096} {
+		var t *partition.Table
+		if t, err = partition.Read(f, i.RawSize, sector); err == nil {
+			end, _, _ := t.Behind()
+			return end.Bytes, t.Free(), nil
+		}
+	}
+	return 0, 0, fault.Field("imageRef", "the image %s has a partition table that nothing can be added to: %s", i.ID, fault.Message(err))
 }
 
 // Fits reports with a fault whether a server with so much disk (GB) and memory (MB) is what an image asks for; 0 is not known.

@@ -38,6 +38,7 @@ type Options struct {
 	Seed     uint64 // of names, addresses, passwords and serial numbers; the same seed makes the same lab
 	MemoryMB int    // of each machine; 0 is 1024 for QEMU and 4096 for sim
 	DiskGB   int    // of each machine's disk, which takes only the room that is used; 0 is 10 for QEMU and 100 for sim
+	Disks    int    // of each machine, 1 to 16; 0 is 1. The first is the one that is written to without a root hint
 	CPUs     int    // of each machine; 0 is 1
 	NICs     int    // of each machine, 1 to 4; 0 is 1. Of two and more the second half is of the storage plane
 
@@ -58,7 +59,7 @@ type Options struct {
 func (o Options) filled() (Options, error) {
 	o.Machine = cmp.Or(o.Machine, Sim)
 	o.Nodes = cmp.Or(o.Nodes, 2)
-	o.CPUs, o.NICs = cmp.Or(o.CPUs, 1), cmp.Or(o.NICs, 1)
+	o.CPUs, o.NICs, o.Disks = cmp.Or(o.CPUs, 1), cmp.Or(o.NICs, 1), cmp.Or(o.Disks, 1)
 	memory, disk := 4096, 100
 	if o.Machine == QEMU {
 		memory, disk = 1024, 10
@@ -82,6 +83,8 @@ func (o Options) filled() (Options, error) {
 		return o, fault.Field("nodes", "%d machines are not possible: 1 to %d are", o.Nodes, maxNodes)
 	case o.NICs < 1 || o.NICs > mostNICs:
 		return o, fault.Field("nics", "a machine has 1 to %d NICs", mostNICs)
+	case o.Disks < 1 || o.Disks > mostDisks:
+		return o, fault.Field("disks", "a machine has 1 to %d disks", mostDisks)
 	case o.MemoryMB < 128 || o.DiskGB < 1 || o.CPUs < 1:
 		return o, fault.Field("memory", "a machine needs 128 MB of memory, 1 GB of disk and 1 CPU at least")
 	case !mixes[o.Mix]:

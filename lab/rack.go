@@ -112,6 +112,9 @@ func (r *rack) maker(ctx context.Context) (makeMachine, error) {
 // mostNICs is what ECL2.0's servers have: two of the data plane and two of the storage plane.
 const mostNICs = 4
 
+// mostDisks is how many disks fit into a machine: QEMU's have so many slots to spare.
+const mostDisks = 16
+
 // planeOf is the plane of the n-th of several NICs.
 func planeOf(n, of int) string {
 	if n >= (of+1)/2 {
@@ -139,6 +142,11 @@ func (r *rack) spec(i int) machine.Spec {
 	}
 	if o.Mix == mixBIOS || o.Mix == mixAlternate && i%2 == 1 {
 		s.Mode, s.Disks[0].Bus = machine.BIOS, machine.NVMe
+	}
+	for n := 1; n < o.Disks; n++ {
+		d := s.Disks[0]
+		d.Serial = r.seed.Serial("HGD", fmt.Sprintf("%s/%d", name, n))
+		s.Disks = append(s.Disks, d)
 	}
 	return s
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hagane-cloud/hagane/agent/layout"
+	"github.com/hagane-cloud/hagane/agent/protocol"
 	"github.com/hagane-cloud/hagane/db"
 	"github.com/hagane-cloud/hagane/fault"
 )
@@ -19,13 +21,19 @@ type Want struct {
 	Not           []ID           // nodes that were tried already
 	Among         []ID           // only these, unless it is empty
 	Project       string         // who wants it: a node of another project is not for it
+	Layout        *protocol.Layout
+	ImageBytes    int64 // of the image that goes beside the layout
 }
 
 // Choose lends an available node that fits to owner, in the caller's transaction: of those that fit, the one that has
 // been idle for longest, so that wear is even. Two callers never get the same. When nothing fits, the error says why.
 func (s *Service) Choose(ctx context.Context, tx db.Tx, w Want, owner string) (*Node, []Port, error) {
 	var all []Node
-	q := tx.NewSelect().Model(&all).ExcludeColumn("inventory", "identity", "gate").Where("resource_class = ?", w.ResourceClass).OrderExpr("state_at, id")
+	left := []string{"inventory", "identity", "gate"}
+	if !layout.Empty(w.Layout) {
+		left = left[1:]
+	}
+	q := tx.NewSelect().Model(&all).ExcludeColumn(left...).Where("resource_class = ?", w.ResourceClass).OrderExpr("state_at, id")
 	if err := q.Scan(ctx); err != nil {
 		return nil, nil, fault.E(fault.Internal, "looking for a node", err)
 	}
@@ -81,6 +89,13 @@ func (s *Service) unfit(n *Node, w Want) string {
 		return "held"
 	case n.State != Available:
 		return string(n.State)
+	case layout.Empty(w.Layout) || n.Driver == "fake":
+		return ""
+	case n.Inventory == nil:
+		return "not inspected"
+	}
+	if err := layout.Fits(w.Layout, n.disks(), n.RootHint, w.ImageBytes); err != nil {
+		return "without the disks: " + fault.Message(err)
 	}
 	return ""
 }

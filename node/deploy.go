@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 
+	"github.com/hagane-cloud/hagane/agent/layout"
 	"github.com/hagane-cloud/hagane/agent/protocol"
 	"github.com/hagane-cloud/hagane/bmc"
 	"github.com/hagane-cloud/hagane/db"
@@ -44,7 +45,8 @@ func (s *Service) recordDeployment(ctx context.Context, tx db.Tx, n *Node, d Dep
 	}
 	d.NodeID, d.Files = n.ID, s.Box.Seal(filesPlace(n.ID), raw)
 	_, err = tx.NewInsert().Model(&d).On("CONFLICT (node_id) DO UPDATE").Set("image_id = EXCLUDED.image_id").Set("image = EXCLUDED.image").
-		Set("links = EXCLUDED.links").Set("files = EXCLUDED.files").Set("written = NULL").Set("standalone = EXCLUDED.standalone").Exec(ctx)
+		Set("links = EXCLUDED.links").Set("files = EXCLUDED.files").Set("written = NULL").
+		Set("layout = EXCLUDED.layout").Set("laid_out = NULL").Set("standalone = EXCLUDED.standalone").Exec(ctx)
 	return fault.Wrap("recording the deployment", err)
 }
 
@@ -85,9 +87,13 @@ func writeImage(ctx context.Context, j *Job) error {
 	if err != nil {
 		return err
 	}
+	root, err := layout.Hint(d.Layout, j.Node.disks(), j.Node.RootHint)
+	if err != nil {
+		return workflow.GiveUp(err)
+	}
 	res, err := j.order(ctx, "write", "the agent to write the image", func(o *protocol.Order) {
 		o.Write = &protocol.Write{
-			URL: j.AgentAPI(Provisioning) + "/images/" + d.ImageID, SHA512: d.Image.SHA512, Size: d.Image.Size, Root: j.Node.RootHint,
+			URL: j.AgentAPI(Provisioning) + "/images/" + d.ImageID, SHA512: d.Image.SHA512, Size: d.Image.Size, Root: root,
 		}
 	})
 	if err != nil {
@@ -100,6 +106,57 @@ func writeImage(ctx context.Context, j *Job) error {
 		_, err := tx.NewUpdate().Model((*Deployment)(nil)).Set("written = ?", res.Written).Where("node_id = ?", j.Node.ID).Exec(ctx)
 		return err
 	})
+}
+
+// root is the disk that the image was written to.
+func (d *Deployment) root(n *Node) protocol.RootHint {
+	if d.Written == nil {
+		return n.RootHint
+	}
+	return protocol.RootHint{Name: d.Written.Disk, Serial: d.Written.Serial}
+}
+
+// layOutDisks has the agent lay the disks out beside the image, and keeps what it then read from them.
+func layOutDisks(ctx context.Context, j *Job) error {
+	if j.imaginary() {
+		return nil
+	}
+	d, err := j.deployment(ctx)
+	if err != nil || layout.Empty(d.Layout) {
+		return err
+	}
+	res, err := j.order(ctx, "lay-out", "the agent to lay the disks out", func(o *protocol.Order) {
+		o.LayOut = &protocol.LayOut{Root: d.root(j.Node), ImageBytes: d.Image.Size, Layout: *d.Layout}
+	})
+	if err != nil {
+		return err
+	}
+	if res == nil || res.LaidOut == nil {
+		return workflow.GiveUp(fault.Errorf(fault.Conflict, "the agent did not read back how the disks are laid out"))
+	}
+	return j.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+		_, err := tx.NewUpdate().Model((*Deployment)(nil)).Set("laid_out = ?", jsonOf(res.LaidOut)).Where("node_id = ?", j.Node.ID).Exec(ctx)
+		return err
+	})
+}
+
+// LaidOut returns how the disks of a node are laid out beside the image, as the agent read it back; nil when they are not, or
+// not yet.
+func (s *Service) LaidOut(ctx context.Context, id ID) (*protocol.Layout, error) {
+	d := new(Deployment)
+	err := s.DB.Read().NewSelect().Model(d).Column("laid_out").Where("node_id = ?", id).Scan(ctx)
+	if db.None(err) {
+		return nil, nil
+	}
+	return d.LaidOut, fault.Wrap("reading the layout", err)
+}
+
+// disks are those that were found at the inspection.
+func (n *Node) disks() []protocol.Disk {
+	if n.Inventory == nil {
+		return nil
+	}
+	return n.Inventory.Disks
 }
 
 // writeConfigDrive has the agent put the tenant's metadata beside the image.
@@ -119,12 +176,8 @@ func writeConfigDrive(ctx context.Context, j *Job) error {
 	if err := json.Unmarshal(raw, &files); err != nil {
 		return fault.E(fault.Internal, "reading the config drive's files", err)
 	}
-	root := j.Node.RootHint
-	if d.Written != nil {
-		root = protocol.RootHint{Name: d.Written.Disk, Serial: d.Written.Serial}
-	}
 	_, err = j.order(ctx, "config-drive", "the agent to write the config drive", func(o *protocol.Order) {
-		o.ConfigDrive = &protocol.ConfigDrive{Root: root, Files: files}
+		o.ConfigDrive = &protocol.ConfigDrive{Root: d.root(j.Node), Files: files}
 	})
 	return err
 }

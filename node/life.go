@@ -125,12 +125,13 @@ var clean = workflow.Workflow[*Job]{Name: "clean/2", Steps: []workflow.Step[*Job
 	{Name: "pass the hand-over gate", Do: passGate, Within: 3 * time.Minute},
 }}
 
-var deploy = workflow.Workflow[*Job]{Name: "deploy/1", Steps: []workflow.Step[*Job]{
+var deploy = workflow.Workflow[*Job]{Name: "deploy/2", Steps: []workflow.Step[*Job]{
 	{Name: "power off", Do: powerOff, Within: 15 * time.Minute},
 	{Name: "join the provisioning network", Do: joinProvisioning, Undo: leaveNetworks, Within: 1 * time.Minute},
 	{Name: "boot the agent", Do: bootAgent, Undo: dismissAgent, Within: 15 * time.Minute},
 	{Name: "hear from the agent", Do: heardFromAgent, Within: 15 * time.Minute},
 	{Name: "write the image", Do: writeImage, Within: 40 * time.Minute},
+	{Name: "lay out the disks", Do: layOutDisks, Within: 30 * time.Minute},
 	{Name: "write the config drive", Do: writeConfigDrive, Within: 5 * time.Minute},
 	{Name: "power off after writing", Do: shutDown, Within: 3 * time.Minute},
 	{Name: "join the tenant's networks", Do: joinTenant, Undo: leaveNetworks, Within: 1 * time.Minute},
@@ -138,7 +139,7 @@ var deploy = workflow.Workflow[*Job]{Name: "deploy/1", Steps: []workflow.Step[*J
 }}
 
 // rebuild is deploy for a node that runs its tenant's system: it leaves the tenant's networks first.
-var rebuild = workflow.Workflow[*Job]{Name: "rebuild/1", Steps: slices.Concat([]workflow.Step[*Job]{
+var rebuild = workflow.Workflow[*Job]{Name: "rebuild/2", Steps: slices.Concat([]workflow.Step[*Job]{
 	{Name: "leave the tenant's networks", Do: leaveNetworks, Within: 16 * time.Minute},
 }, deploy.Steps[1:])}
 

@@ -140,6 +140,8 @@ type Deployment struct {
 	Links   []Link
 	Files   []byte // of the config drive, as sealed JSON: they hold user data and passwords
 	Written *protocol.Written
+	Layout  *protocol.Layout // of the disks beside the image; nil is none
+	LaidOut *protocol.Layout // as the agent read it back
 	// Standalone says that it is no server's: an operator deployed the node.
 	Standalone bool
 }

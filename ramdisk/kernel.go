@@ -52,9 +52,9 @@ var genericModules = slices.Concat(cloudModules, []string{
 // them.
 func (f Flavor) Modules() []string {
 	if f == Generic {
-		return genericModules
+		return slices.Concat(genericModules, toolModules)
 	}
-	return cloudModules
+	return slices.Concat(cloudModules, toolModules)
 }
 
 // Kernel fetches and unpacks the newest kernel of a flavor into a folder and returns the kernel's

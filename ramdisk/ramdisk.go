@@ -1,5 +1,5 @@
 // Package ramdisk builds what a server boots over the network to be inspected, erased and written: a
-// distribution's kernel, and an initramfs with the agent and the drivers that it needs. It runs
+// distribution's kernel, and an initramfs with the agent, and the drivers and tools that it needs. It runs
 // without root on Debian and Ubuntu and keeps its results in a folder; the build commands call it,
 // and the cloud reads the manifest.
 package ramdisk
@@ -23,7 +23,7 @@ import (
 )
 
 // recipe changes when the same inputs would give another result.
-const recipe = "1"
+const recipe = "2"
 
 // ManifestFile is the name of the manifest in the output folder.
 const ManifestFile = "manifest.json"
@@ -117,17 +117,24 @@ func Build(ctx context.Context, o Options) (Manifest, error) {
 	if err != nil {
 		return Manifest{}, err
 	}
+	more, files, err := ToolPackages(ctx, store, filepath.Join(work, "tools"))
+	if err != nil {
+		return Manifest{}, err
+	}
+	packages = append(packages, more...)
 	inputs := digest(o.Kernel, binary, packages)
 	if have, err := Read(o.Out); err == nil && have.Inputs == inputs {
 		o.Log.Info("the ramdisk is up to date", "kernel", have.KernelVersion, "folder", o.Out)
 		return have, nil
 	}
-	return build(ctx, o, store, work, binary, inputs)
+	files["init"] = File{Mode: 0o755, Content: binary}
+	return build(ctx, o, store, work, files, packages, inputs)
 }
 
-func build(ctx context.Context, o Options, store deb.Store, work string, binary []byte, inputs string) (Manifest, error) {
+// build packs an archive of files with the kernel's modules.
+func build(ctx context.Context, o Options, store deb.Store, work string, archive Archive, packages []deb.Package, inputs string) (Manifest, error) {
 	root := filepath.Join(work, "kernel")
-	packages, vmlinuz, err := Kernel(ctx, store, o.Kernel, root)
+	_, vmlinuz, err := Kernel(ctx, store, o.Kernel, root)
 	if err != nil {
 		return Manifest{}, err
 	}
@@ -137,7 +144,7 @@ func build(ctx context.Context, o Options, store deb.Store, work string, binary 
 	}
 	m := Manifest{
 		Kernel: o.Kernel, KernelVersion: modules.Version, Vmlinuz: "vmlinuz", Initramfs: "initramfs",
-		Compression: "gzip", AgentSHA256: hex.EncodeToString(sum(binary)), Inputs: inputs,
+		Compression: "gzip", AgentSHA256: hex.EncodeToString(sum(archive["init"].Content)), Inputs: inputs,
 	}
 	if supports(root, "CONFIG_RD_ZSTD") {
 		m.Compression = "zstd"
@@ -145,7 +152,6 @@ func build(ctx context.Context, o Options, store deb.Store, work string, binary 
 	for _, p := range packages {
 		m.Packages = append(m.Packages, filepath.Base(p.File))
 	}
-	archive := Archive{"init": {Mode: 0o755, Content: binary}}
 	for name, content := range modules.Files {
 		archive[filepath.Join("lib/modules", modules.Version, name)] = File{Mode: 0o644, Content: content}
 		if strings.HasSuffix(name, ".ko") {

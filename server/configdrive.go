@@ -48,7 +48,11 @@ func configDrive(srv *Server, p Private, nets []attached, zone string) (map[stri
 	if listed != nil {
 		meta["files"] = listed
 	}
-	for name, v := range map[string]any{"meta_data.json": meta, "network_data.json": networkData(nets), "vendor_data.json": map[string]any{}} {
+	vendor, err := vendorData(srv.Layout)
+	if err != nil {
+		return nil, err
+	}
+	for name, v := range map[string]any{"meta_data.json": meta, "network_data.json": networkData(nets), "vendor_data.json": vendor} {
 		raw, err := json.Marshal(v)
 		if err != nil {
 			return nil, err

@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/hagane-cloud/hagane/agent/layout"
+	"github.com/hagane-cloud/hagane/agent/protocol"
 	"github.com/hagane-cloud/hagane/db"
 	"github.com/hagane-cloud/hagane/fault"
 	"github.com/hagane-cloud/hagane/image"
@@ -21,6 +23,7 @@ import (
 type Wanted struct {
 	ProjectID, UserID, Name string
 	FlavorID, ImageID       string
+	ChassisID               string // the node that it is to be on, instead of one of a flavor
 	Zone, KeyName           string
 	Metadata                map[string]string
 	Networks                []WantedNIC
@@ -32,8 +35,9 @@ type Wanted struct {
 	Description             string
 	Hostname                string // "" is made of the name
 	Labels                  []string
-	GroupID                 string // of the server group that it is to be in; "" is none
-	Operator                bool   // an operator asks, who may use every flavor
+	GroupID                 string           // of the server group that it is to be in; "" is none
+	Operator                bool             // an operator asks, who may use every flavor
+	Layout                  *protocol.Layout // of the disks beside the image; nil is none
 }
 
 // Networking says what no network in a request means.
@@ -84,6 +88,11 @@ func (w *Wanted) check() error {
 	}
 	if _, err := newLabels(w.Labels); err != nil {
 		return err
+	}
+	if !layout.Empty(w.Layout) {
+		if err := layout.Check(w.Layout); err != nil {
+			return err
+		}
 	}
 	for k, v := range w.Metadata {
 		if k == "" || len(k) > 255 || len(v) > 255 {
@@ -168,11 +177,7 @@ type blueprint struct {
 func (s *Service) plan(ctx context.Context, w *Wanted) (blueprint, error) {
 	var b blueprint
 	var err error
-	whose := w.ProjectID
-	if w.Operator {
-		whose = ""
-	}
-	if b.flavor, err = s.Flavor(ctx, whose, w.FlavorID); err != nil {
+	if b.flavor, err = s.flavorOf(ctx, w); err != nil {
 		return b, err
 	}
 	if b.image, err = s.images.Get(ctx, w.ProjectID, w.ImageID); err != nil {
@@ -182,6 +187,9 @@ func (s *Service) plan(ctx context.Context, w *Wanted) (blueprint, error) {
 		return b, err
 	}
 	if err := b.image.Fits(b.flavor.Disk, b.flavor.RAM); err != nil {
+		return b, err
+	}
+	if err := s.checkLayout(w.Layout, b.image); err != nil {
 		return b, err
 	}
 	b.private = Private{UserData: w.UserData, AdminPass: w.AdminPass, Personality: w.Personality}
@@ -205,7 +213,7 @@ func (s *Service) plan(ctx context.Context, w *Wanted) (blueprint, error) {
 	now := db.Now()
 	b.server = Server{ProjectID: w.ProjectID, UserID: w.UserID, Name: w.Name, FlavorID: b.flavor.ID, ImageID: b.image.ID, Zone: w.Zone, KeyName: w.KeyName,
 		Metadata: w.Metadata, State: Building, CreatedAt: now, UpdatedAt: now, Description: w.Description, Hostname: w.Hostname, Labels: labels,
-		GroupID: w.GroupID, Reservation: "r-" + strings.ToLower(rand.Text()[:8])}
+		GroupID: w.GroupID, ChassisID: w.ChassisID, Reservation: "r-" + strings.ToLower(rand.Text()[:8])}
 	return b, err
 }
 
@@ -234,7 +242,7 @@ func (s *Service) afford(ctx context.Context, tx db.Tx, w Wanted, f Flavor, n in
 
 // start records a server and begins to deploy it.
 func (s *Service) start(ctx context.Context, tx db.Tx, srv *Server, w Wanted, b blueprint) error {
-	srv.ID = ID(uuid.NewString())
+	srv.ID, srv.Layout = ID(uuid.NewString()), layoutOf(w.Layout)
 	var err error
 	if srv.Sealed, err = s.seal(srv.ID, b.private); err != nil {
 		return err

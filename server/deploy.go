@@ -37,9 +37,13 @@ func (s *Service) addNICs(ctx context.Context, tx db.Tx, srv *Server, wanted []W
 
 // build lends a node and starts to deploy on it, in the caller's transaction.
 func (s *Service) build(ctx context.Context, tx db.Tx, srv *Server, f Flavor, img image.Image, p Private) error {
-	want := node.Want{ResourceClass: f.ResourceClass, Zone: srv.Zone, Traits: f.Traits, NICs: map[string]int{}, Not: srv.Tried, Project: srv.ProjectID}
+	want := node.Want{ResourceClass: f.ResourceClass, Zone: srv.Zone, Traits: f.Traits, NICs: map[string]int{}, Not: srv.Tried, Project: srv.ProjectID,
+		Layout: srv.Layout, ImageBytes: img.RawSize}
 	for _, n := range srv.NICs {
 		want.NICs[n.Plane]++
+	}
+	if srv.ChassisID != "" {
+		want.Among = []node.ID{node.ID(srv.ChassisID)}
 	}
 	n, ports, err := s.nodes.Choose(ctx, tx, want, string(srv.ID))
 	if err != nil {
@@ -66,7 +70,7 @@ func (s *Service) begin(ctx context.Context, tx db.Tx, srv *Server, n *node.Node
 		return err
 	}
 	return s.nodes.Deploy(ctx, tx, n.ID, string(srv.ID), node.Deployment{
-		ImageID: img.ID, Image: node.Image{SHA512: img.RawSHA512, Size: img.RawSize}, Links: links,
+		ImageID: img.ID, Image: node.Image{SHA512: img.RawSHA512, Size: img.RawSize}, Links: links, Layout: srv.Layout,
 	}, files)
 }
 

@@ -38,6 +38,9 @@ func (s *Service) Rebuild(ctx context.Context, project, user string, id ID, a An
 	if err := s.images.Usable(img); err != nil {
 		return nil, "", err
 	}
+	if err := s.checkLayout(srv.Layout, img); err != nil {
+		return nil, "", err
+	}
 	key := ""
 	if a.KeyName != nil && *a.KeyName != "" {
 		if key, err = s.publicKey(ctx, srv.ProjectID, user, *a.KeyName); err != nil {
@@ -116,7 +119,7 @@ func (s *Service) redeploy(ctx context.Context, tx db.Tx, srv *Server, img image
 	if err != nil {
 		return err
 	}
-	d := node.Deployment{ImageID: img.ID, Image: node.Image{SHA512: img.RawSHA512, Size: img.RawSize}, Links: links}
+	d := node.Deployment{ImageID: img.ID, Image: node.Image{SHA512: img.RawSHA512, Size: img.RawSize}, Links: links, Layout: srv.Layout}
 	if err := s.nodes.Redeploy(ctx, tx, srv.NodeID, string(srv.ID), d, files); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/uptrace/bun"
 
+	"github.com/hagane-cloud/hagane/agent/protocol"
 	"github.com/hagane-cloud/hagane/network"
 	"github.com/hagane-cloud/hagane/node"
 )
@@ -58,7 +59,9 @@ type Server struct {
 	Reservation  string // what servers of one request have in common
 	LaunchIndex  int    // of those
 	LaunchedAt   bun.NullTime
-	GroupID      string // the server group that it is in; "" when none
+	GroupID      string           // the server group that it is in; "" when none
+	ChassisID    string           // the node that was asked for; "" is any of the flavor
+	Layout       *protocol.Layout // of its disks beside the image, as asked for; nil is none
 
 	UEFIStatus  string       `bun:"uefi_status"` // of the last change of UEFI settings; "" before one
 	UEFIMessage string       `bun:"uefi_message"`

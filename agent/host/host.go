@@ -24,12 +24,16 @@ import (
 // hearWithin is how long inspection waits for neighbours: switches speak every 30 seconds.
 const hearWithin = 35 * time.Second
 
-// Machine is the machine that the process runs on. It implements agent.Machine, agent.Neighbourly
-// and agent.KernelLogger. The process must be root.
+// Machine is the machine that the process runs on. It implements agent.Machine, agent.Neighbourly,
+// agent.Assembler and agent.KernelLogger. The process must be root.
 type Machine struct {
 	log *slog.Logger
 	sys string // /sys
 	dev string // /dev
+
+	tools  string   // where the ramdisk has its programs
+	arrays []string // devices of software RAIDs in use
+	groups []string // volume groups in use
 }
 
 var (
@@ -39,7 +43,9 @@ var (
 )
 
 // New returns the machine.
-func New(log *slog.Logger) *Machine { return &Machine{log: log, sys: "/sys", dev: "/dev"} }
+func New(log *slog.Logger) *Machine {
+	return &Machine{log: log, sys: "/sys", dev: "/dev", tools: "/sbin"}
+}
 
 // Neighbours listens on all NICs with a link until each has heard its neighbour, at most 35 seconds.
 func (m *Machine) Neighbours(ctx context.Context) (map[string]*protocol.LLDP, error) {

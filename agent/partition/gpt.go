@@ -108,7 +108,7 @@ func (t *Table) partition(i int) (Partition, bool) {
 	}
 	return Partition{
 		Number: i + 1, Offset: first * t.sector, Bytes: (last - first + 1) * t.sector,
-		Name: string(utf16.Decode(name)), slot: i,
+		Name: string(utf16.Decode(name)), Type: typeOf(e[:16]), slot: i,
 	}, true
 }
 
@@ -121,10 +121,10 @@ func (t *Table) freeGPT() int {
 	return -1
 }
 
-func (t *Table) setGPT(p Partition) error {
+func (t *Table) setGPT(p Partition, kind Type) error {
 	e := t.entry(p.slot)
 	clear(e)
-	copy(e, linuxData)
+	copy(e, typeGUIDs[kind])
 	if _, err := rand.Read(e[16:32]); err != nil {
 		return fault.E(fault.Internal, "making a partition's GUID", err)
 	}

@@ -2,6 +2,7 @@ package partition
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"io"
 
@@ -111,10 +112,11 @@ func (t *Table) freeMBR() int {
 	return -1
 }
 
-func (t *Table) setMBR(p Partition) {
+func (t *Table) setMBR(p Partition, kind Type) {
+	const linux = 0x83
 	e := mbrEntry(t.first, p.slot)
 	clear(e)
-	e[4] = fat16LBA
+	e[4] = cmp.Or(typeBytes[kind], linux)
 	// Cylinders, heads and sectors at their greatest: "see the sector numbers".
 	copy(e[1:4], []byte{0xfe, 0xff, 0xff})
 	copy(e[5:8], []byte{0xfe, 0xff, 0xff})

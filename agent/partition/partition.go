@@ -6,6 +6,7 @@ package partition
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"io"
 
@@ -31,6 +32,7 @@ type Partition struct {
 	Offset int64 // in bytes
 	Bytes  int64
 	Name   string // GPT only
+	Type   Type   // GPT only; "" for one that is not known here
 	slot   int    // index of the entry; -1 where it can not be changed (MBR logical partitions)
 }
 
@@ -107,28 +109,23 @@ func (t *Table) Settle(disk Disk) error {
 // Room returns where a new partition of at least the given size would lie: aligned, and as close
 // to the end of the disk as possible, so that the last partition of the image can still grow.
 func (t *Table) Room(length int64) (Partition, error) {
-	var end int64
-	slot := -1
-	switch t.Kind {
-	case GPT:
-		end, slot = (t.lastUsable()+1)*t.sector, t.freeGPT()
-	case MBR:
-		end, slot = min(t.size, mbrLimit*t.sector), t.freeMBR()
-	case None:
-		return Partition{}, fault.Errorf(fault.Invalid, "the image has no partition table, so nothing can be put behind it: use a partitioned image")
-	}
-	if slot < 0 {
-		return Partition{}, fault.Errorf(fault.Invalid, "the %s partition table has no free entry", t.Kind)
-	}
 	length = (length + t.sector - 1) / t.sector * t.sector
-	offset := (end - length) / align * align
+	offset := (t.end() - length) / align * align
 	for _, p := range t.Partitions {
 		if p.Offset+p.Bytes > offset {
 			return Partition{}, fault.Errorf(fault.Invalid,
 				"no room for %d bytes behind partition %d: the disk of %d bytes is too small for the image and a config drive", length, p.Number, t.size)
 		}
 	}
-	return Partition{Number: slot + 1, Offset: offset, Bytes: length, slot: slot}, nil
+	return t.At(offset, length)
+}
+
+// end is where the last partition must end.
+func (t *Table) end() int64 {
+	if t.Kind == GPT {
+		return (t.lastUsable() + 1) * t.sector
+	}
+	return min(t.size, mbrLimit*t.sector)
 }
 
 // Remove takes a partition out of the table in memory; the next Add writes it.
@@ -153,22 +150,105 @@ func (t *Table) Remove(p Partition) error {
 	return nil
 }
 
-// Add enters a partition that Room returned and writes the table.
-func (t *Table) Add(disk Disk, p Partition, name string) error {
-	p.Name = name
+// Behind returns the partition that ends last (its Number is 0 when there is none), and where behind it new ones can begin
+// and must end, aligned.
+func (t *Table) Behind() (last Partition, begin, end int64) {
+	for _, p := range t.Partitions {
+		if p.Offset+p.Bytes > last.Offset+last.Bytes {
+			last = p
+		}
+	}
+	return last, max((last.Offset+last.Bytes+align-1)/align*align, align), t.end() / align * align
+}
+
+// Free returns how many more partitions the table can have.
+func (t *Table) Free() int {
+	n := 0
+	switch t.Kind {
+	case GPT:
+		n = int(t.header.Count)
+	case MBR:
+		n = 4
+	case None:
+	}
+	for _, p := range t.Partitions {
+		if p.slot >= 0 {
+			n--
+		}
+	}
+	return max(n, 0)
+}
+
+// At returns a new partition at a place that Behind showed to be free.
+func (t *Table) At(offset, length int64) (Partition, error) {
+	slot := -1
+	switch t.Kind {
+	case GPT:
+		slot = t.freeGPT()
+	case MBR:
+		slot = t.freeMBR()
+	case None:
+		return Partition{}, fault.Errorf(fault.Invalid, "the image has no partition table, so nothing can be put behind it: use a partitioned image")
+	}
+	if slot < 0 {
+		return Partition{}, fault.Errorf(fault.Invalid, "the %s partition table has no free entry", t.Kind)
+	}
+	return Partition{Number: slot + 1, Offset: offset, Bytes: length, slot: slot}, nil
+}
+
+// Grow changes the length of a partition in memory; the next Write or Add writes it.
+func (t *Table) Grow(p Partition, length int64) error {
+	if p.slot < 0 {
+		return fault.Errorf(fault.Invalid, "partition %d is a logical one and can not be changed", p.Number)
+	}
+	switch t.Kind {
+	case GPT:
+		binary.LittleEndian.PutUint64(t.entry(p.slot)[40:], uint64((p.Offset+length)/t.sector-1))
+	case MBR:
+		binary.LittleEndian.PutUint32(mbrEntry(t.first, p.slot)[12:], uint32(length/t.sector))
+	case None:
+	}
+	for i := range t.Partitions {
+		if t.Partitions[i].Number == p.Number {
+			t.Partitions[i].Bytes = length
+		}
+	}
+	return nil
+}
+
+// Put enters a partition that Room or At returned in memory; the next Write or Add writes it.
+func (t *Table) Put(p Partition, name string, kind Type) error {
+	p.Name, p.Type = name, kind
 	t.Partitions = append(t.Partitions, p)
 	switch t.Kind {
 	case GPT:
-		if err := t.setGPT(p); err != nil {
-			return err
-		}
-		return t.writeGPT(disk)
+		return t.setGPT(p, kind)
 	case MBR:
-		t.setMBR(p)
-		return write(disk, t.first, 0)
+		t.setMBR(p, kind)
+		return nil
 	case None:
 	}
 	return fault.Errorf(fault.Invalid, "there is no partition table to add to")
+}
+
+// Write writes the table.
+func (t *Table) Write(disk Disk) error {
+	switch t.Kind {
+	case GPT:
+		return t.writeGPT(disk)
+	case MBR:
+		return write(disk, t.first, 0)
+	case None:
+	}
+	return nil
+}
+
+// Add is Put, and writes the table.
+func (t *Table) Add(disk Disk, p Partition, name string, kind Type) error {
+	if err := t.Put(p, name, kind); err != nil {
+		return err
+	}
+	return t.Write(disk)
 }
 
 func write(disk io.WriterAt, b []byte, offset int64) error {

@@ -60,7 +60,7 @@ func TestGPTMovesToTheEndAndGrows(t *testing.T) {
 	if place.Offset%mib != 0 || place.Offset+place.Bytes > 300*mib || place.Offset < 290*mib {
 		t.Errorf("placed at %d, %d bytes", place.Offset, place.Bytes)
 	}
-	if err := table.Add(f, place, "config-2"); err != nil {
+	if err := table.Add(f, place, "config-2", FAT); err != nil {
 		t.Fatal(err)
 	}
 	out, err := exec.Command("sgdisk", "-v", "-p", f.Name()).CombinedOutput()
@@ -157,7 +157,7 @@ func TestMBR(t *testing.T) {
 	if place.Offset != 197*mib {
 		t.Errorf("placed at %d", place.Offset)
 	}
-	if err := table.Add(f, place, "config-2"); err != nil {
+	if err := table.Add(f, place, "config-2", FAT); err != nil {
 		t.Fatal(err)
 	}
 	again, err := Read(f, 200*mib, 512)
@@ -226,5 +226,58 @@ func TestCreate(t *testing.T) {
 	out, err := exec.Command("sgdisk", "-v", "-p", f.Name()).CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "No problems found") || !strings.Contains(string(out), "EF02") || !strings.Contains(string(out), "EF00") {
 		t.Errorf("sgdisk: %v\n%s", err, out)
+	}
+}
+
+// TestBehind adds partitions of each kind of table behind those that are there, and makes the last one longer.
+func TestBehind(t *testing.T) {
+	for _, kind := range []Kind{GPT, MBR} {
+		f, err := os.Create(filepath.Join(t.TempDir(), "disk"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		const size = 64 * mib
+		if err := f.Truncate(size); err != nil {
+			t.Fatal(err)
+		}
+		if kind == GPT {
+			_, err = Create(f, size, 512, "x", Spec{Type: Linux, Name: "root", Bytes: 8 * mib})
+		} else {
+			table := []byte{0x80, 0, 2, 0, 0x83, 0, 0, 0, 0, 8, 0, 0, 0, 0x40, 0, 0} // 8 MiB at 1 MiB
+			_, err = f.WriteAt(append(table, make([]byte, 48)...), 446)
+			if err == nil {
+				_, err = f.WriteAt([]byte{0x55, 0xaa}, 510)
+			}
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		table, err := Read(f, size, 512)
+		if err != nil || table.Kind != kind {
+			t.Fatalf("%+v: %v", kind, err)
+		}
+		free := table.Free()
+		last, begin, end := table.Behind()
+		if last.Number != 1 || begin != 9*mib || end < 63*mib || end > size {
+			t.Errorf("%s: behind %+v from %d to %d", kind, last, begin, end)
+		}
+		if err := table.Grow(last, 20*mib); err != nil {
+			t.Fatal(err)
+		}
+		_, begin, _ = table.Behind()
+		place, err := table.At(begin, 4*mib)
+		if err == nil {
+			err = table.Add(f, place, "pv", LVM)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := Read(f, size, 512)
+		if err != nil || len(again.Partitions) != 2 || again.Free() != free-1 {
+			t.Fatalf("%s: reads back with %d partitions, %v", kind, len(again.Partitions), err)
+		}
+		if root, pv := again.Partitions[0], again.Partitions[1]; root.Bytes != 20*mib || pv.Offset != 21*mib || pv.Bytes != 4*mib || kind == GPT && pv.Type != LVM {
+			t.Errorf("%s: reads back as %+v", kind, again.Partitions)
+		}
 	}
 }

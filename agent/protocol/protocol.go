@@ -62,6 +62,7 @@ type Result struct {
 	Inventory *Inventory `json:"inventory,omitempty"`
 	Erased    []Erased   `json:"erased,omitempty"`
 	Written   *Written   `json:"written,omitempty"`
+	LaidOut   *Layout    `json:"laid_out,omitempty"` // as read back from the disks
 }
 
 // Orders answers a heartbeat: the next order, or none. An agent that is handed the order that it is
@@ -76,6 +77,7 @@ type Order struct {
 	Inspect     *Inspect     `json:"inspect,omitempty"`
 	Erase       *Erase       `json:"erase,omitempty"`
 	Write       *Write       `json:"write,omitempty"`
+	LayOut      *LayOut      `json:"lay_out,omitempty"`
 	ConfigDrive *ConfigDrive `json:"config_drive,omitempty"`
 	Shutdown    *Shutdown    `json:"shutdown,omitempty"`
 }

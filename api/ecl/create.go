@@ -2,7 +2,6 @@ package ecl
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"net/http"
 	"strings"
 
@@ -23,6 +22,7 @@ type createBody struct {
 		AdminPass   string            `json:"adminPass"`
 		ImageRef    string            `json:"imageRef"`
 		FlavorRef   string            `json:"flavorRef"`
+		ChassisID   string            `json:"chassis_id"`
 		Zone        string            `json:"availability_zone"`
 		KeyName     string            `json:"key_name"`
 		UserData    string            `json:"user_data"`
@@ -31,9 +31,9 @@ type createBody struct {
 			Path     string `json:"path"`
 			Contents string `json:"contents"`
 		} `json:"personality"`
-		RAIDArrays  []json.RawMessage `json:"raid_arrays"`
-		LVM         []json.RawMessage `json:"lvm_volume_groups"`
-		Filesystems []json.RawMessage `json:"filesystems"`
+		RAIDArrays  []raidArray   `json:"raid_arrays"`
+		LVM         []volumeGroup `json:"lvm_volume_groups"`
+		Filesystems []filesystem  `json:"filesystems"`
 	} `json:"server"`
 }
 
@@ -41,20 +41,17 @@ type createBody struct {
 func (b createBody) wanted(r *api.Request) (server.Wanted, error) {
 	s := b.Server
 	w := server.Wanted{ProjectID: r.Caller.ProjectID(), UserID: r.Caller.User.ID, Name: s.Name, FlavorID: last(s.FlavorRef), ImageID: last(s.ImageRef),
-		Zone: s.Zone, KeyName: s.KeyName, Metadata: s.Metadata, AdminPass: s.AdminPass}
-	// Saying yes and laying disks out otherwise would be worse than saying no.
-	for name, given := range map[string]int{"raid_arrays": len(s.RAIDArrays), "lvm_volume_groups": len(s.LVM), "filesystems": len(s.Filesystems)} {
-		if given > 0 {
-			return w, fault.Field(name, "laying out disks is not served yet; leave %s out", name)
-		}
-	}
-	if s.FlavorRef == "" {
-		return w, fault.Field("flavorRef", "flavorRef is missing")
+		ChassisID: s.ChassisID, Zone: s.Zone, KeyName: s.KeyName, Metadata: s.Metadata, AdminPass: s.AdminPass}
+	if s.FlavorRef == "" && s.ChassisID == "" {
+		return w, fault.Field("flavorRef", "flavorRef is missing, and chassis_id as well")
 	}
 	if s.ImageRef == "" {
 		return w, fault.Field("imageRef", "imageRef is missing")
 	}
 	var err error
+	if w.Layout, err = layoutOf(s.RAIDArrays, s.LVM, s.Filesystems); err != nil {
+		return w, err
+	}
 	if w.UserData, err = base64.StdEncoding.DecodeString(s.UserData); err != nil {
 		return w, fault.Field("user_data", "user_data must be in base64")
 	}

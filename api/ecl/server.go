@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hagane-cloud/hagane/agent/protocol"
 	"github.com/hagane-cloud/hagane/api"
 	"github.com/hagane-cloud/hagane/bmc"
 	"github.com/hagane-cloud/hagane/fault"
@@ -23,6 +24,8 @@ type shown struct {
 
 	health bmc.Health
 	media  []server.Medium
+
+	laidOut *protocol.Layout // as read back from the disks; nil when there is none, or not yet
 }
 
 // gather reads what a server's document needs.
@@ -48,7 +51,10 @@ func (e *ecl) gather(r *api.Request, s *server.Server) (shown, error) {
 	if out.health, err = node.Known[bmc.Health](t); err != nil {
 		return out, err
 	}
-	out.media, err = e.servers.Media(r.Context(), s.ID)
+	if out.media, err = e.servers.Media(r.Context(), s.ID); err != nil || s.Layout == nil {
+		return out, err
+	}
+	out.laidOut, err = e.nodes.LaidOut(r.Context(), s.NodeID)
 	return out, err
 }
 
@@ -110,13 +116,14 @@ func (s shown) doc(r *api.Request) api.Object {
 	if metadata == nil {
 		metadata = map[string]string{}
 	}
+	arrays, groups, filesystems := s.layoutDocs()
 	d := api.Object{"id": s.ID, "name": s.Name, "tenant_id": s.ProjectID, "project_id": s.ProjectID, "user_id": s.UserID,
 		"created": api.Time(s.CreatedAt), "updated": api.Time(s.UpdatedAt), "status": s.vmState(), "progress": progress, "hostId": string(s.NodeID),
 		"OS-EXT-STS:power_state": s.powerState(), "OS-EXT-STS:task_state": s.taskState(), "OS-EXT-STS:vm_state": s.vmState(),
 		"OS-EXT-AZ:availability_zone": zone, "metadata": metadata, "key_name": s.KeyName, "links": links(r, "servers", string(s.ID)),
 		"image":       api.Object{"id": s.ImageID, "links": links(r, "images", s.ImageID)},
 		"flavor":      api.Object{"id": s.FlavorID, "links": links(r, "flavors", s.FlavorID)},
-		"raid_arrays": []any{}, "lvm_volume_groups": []any{}, "filesystems": []any{}, "personality": []any{}, "media_attachments": s.mediaDocs(r),
+		"raid_arrays": arrays, "lvm_volume_groups": groups, "filesystems": filesystems, "personality": []any{}, "media_attachments": s.mediaDocs(r),
 		"nic_physical_ports": s.nicDocs(), "managed_by_service": nil, "managed_service_resource_id": nil,
 		"chassis-status": chassisStatus(s.health, s.powerState() == "RUNNING")}
 	if s.Fault != "" {

@@ -34,6 +34,7 @@ func demoCommand() *cobra.Command {
 	f.StringVar(&o.Machine, "machine", lab.QEMU, "kind of machine: qemu or sim")
 	f.StringVar(&o.OS, "os", "tiny", "operating system of qemu machines: tiny or debian")
 	f.IntVar(&o.Nodes, "nodes", 2, "number of machines")
+	f.IntVar(&o.Disks, "disks", 1, "disks of each machine; with 3 and more, those beside the image's become a RAID with LVM and file systems")
 	f.Uint64Var(&o.Seed, "seed", 1, "of the lab")
 	f.StringVar(&o.Data, "data", "", "data folder (default: a new temporary one)")
 	f.StringVar(&o.Ramdisk, "ramdisk", ".cache/ramdisk-cloud", "folder of the agent's ramdisk")

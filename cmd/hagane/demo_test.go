@@ -43,8 +43,8 @@ func playDemo(t *testing.T, o demo.Options) string {
 
 // TestDemoSim is make demo MACHINE=sim.
 func TestDemoSim(t *testing.T) {
-	out := playDemo(t, demo.Options{Machine: lab.Sim, OS: "sim", User: "hagane"})
-	for _, want := range []string{"SSH with the tenant's key says: host name web-1", "reads as zeros", "pass the hand-over gate", "Summary"} {
+	out := playDemo(t, demo.Options{Machine: lab.Sim, OS: "sim", User: "hagane", Disks: 3})
+	for _, want := range []string{"read back a RAID 1 of 2 disks", "disk 2 reads as zeros", "SSH with the tenant's key says: host name web-1", "reads as zeros", "pass the hand-over gate", "Summary"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the demo did not say %q:\n%s", want, out)
 		}
@@ -52,7 +52,7 @@ func TestDemoSim(t *testing.T) {
 }
 
 // TestDemoQEMU is make demo: real firmware, the real ramdisk and a real operating system, in UEFI by
-// Redfish on one machine and in BIOS by IPMI on the other.
+// Redfish on one machine and in BIOS by IPMI on the other. Three disks of each become a RAID.
 func TestDemoQEMU(t *testing.T) {
 	if testing.Short() {
 		t.Skip("some minutes long")
@@ -68,12 +68,12 @@ func TestDemoQEMU(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	o := demo.Options{Machine: lab.QEMU, OS: "tiny", User: m.User, Image: filepath.Join(cache, "image-tiny", m.Raw)}
+	o := demo.Options{Machine: lab.QEMU, OS: "tiny", Disks: 4, User: m.User, Image: filepath.Join(cache, "image-tiny", m.Raw)}
 	if o.Ramdisk, err = filepath.Abs(filepath.Join(cache, "ramdisk-cloud")); err != nil {
 		t.Fatal(err)
 	}
 	out := playDemo(t, o)
-	for _, want := range []string{"(uefi, redfish)", "(bios, ipmi)", "host name web-2"} {
+	for _, want := range []string{"(uefi, redfish)", "(bios, ipmi)", "host name web-2", "read back a RAID 1 of 3 disks", "web-1: its system finds the RAID on 3 disks", "web-2: its system finds", "disk 3 reads as zeros"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the demo did not say %q:\n%s", want, out)
 		}

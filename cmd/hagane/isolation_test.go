@@ -230,6 +230,7 @@ func startIsolation(t *testing.T) *isolation {
 	c.ids["image tasks"] = must[struct{ Tasks []struct{ ID string } }](c.testCloud, victim, "GET", "image", "/v2/images/"+brought.ID+"/tasks", nil).Tasks[0].ID
 	nodes := must[struct{ Nodes []struct{ UUID string } }](c.testCloud, c.admin, "GET", "baremetal", "/v1/nodes", nil)
 	c.ids["nodes"] = nodes.Nodes[0].UUID
+	c.ids["baremetal-server chassis"] = c.ids["nodes"]
 	nics := must[struct{ Ports []struct{ UUID string } }](c.testCloud, c.admin, "GET", "baremetal", "/v1/ports", nil)
 	c.ids["baremetal ports"] = nics.Ports[0].UUID
 	lease := []object{{"op": "add", "path": "/lessee", "value": c.victim}}

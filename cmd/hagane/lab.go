@@ -33,6 +33,7 @@ func labCommand() *cobra.Command {
 	f.IntVar(&o.MemoryMB, "memory", 0, "MB of memory of each machine (default: 1024 for qemu, 4096 for sim)")
 	f.IntVar(&o.NICs, "nics", 1, "network interfaces of each machine, 1 to 4: the second half is of the storage plane")
 	f.IntVar(&o.DiskGB, "disk", 0, "GB of each disk (default: 10 for qemu, 100 for sim)")
+	f.IntVar(&o.Disks, "disks", 1, "disks of each machine, 1 to 16")
 	f.IntVar(&o.CPUs, "cpus", 1, "processors of each machine")
 	f.StringVar(&o.Mix, "mix", "", "uefi or bios for all machines (default: alternating, UEFI with Redfish and BIOS with IPMI)")
 	f.StringVar(&o.ResourceClass, "resource-class", "baremetal", "of the enrolled nodes")

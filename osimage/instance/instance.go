@@ -19,6 +19,7 @@ const (
 	metaDataFile    = "openstack/latest/meta_data.json"
 	networkDataFile = "openstack/latest/network_data.json"
 	userDataFile    = "openstack/latest/user_data"
+	vendorDataFile  = "openstack/latest/vendor_data.json"
 )
 
 // Instance is what an operating system is to become.
@@ -30,6 +31,14 @@ type Instance struct {
 	// NICs are the interfaces to set up; nil when the drive does not say (then DHCP is meant).
 	NICs       []NIC
 	Nameserver []netip.Addr
+	Mounts     []Mount
+}
+
+// Mount is a file system to mount, or swap to use.
+type Mount struct {
+	Device string
+	Point  string // none for swap
+	Type   string
 }
 
 // NIC is the set-up of one interface.
@@ -62,7 +71,36 @@ func Parse(d configdrive.Drive) (Instance, error) {
 			return i, fault.E(fault.Invalid, "reading "+networkDataFile, err)
 		}
 	}
+	if b, ok := d[vendorDataFile]; ok {
+		if err := i.parseVendor(b); err != nil {
+			return i, fault.E(fault.Invalid, "reading "+vendorDataFile, err)
+		}
+	}
 	return i, nil
+}
+
+// parseVendor reads the mounts among the provider's instructions for cloud-init, where these are in JSON, which is YAML as
+// well. Others are left to systems with cloud-init.
+func (i *Instance) parseVendor(b []byte) error {
+	var vendor struct {
+		CloudInit string `json:"cloud-init"`
+	}
+	if err := json.Unmarshal(b, &vendor); err != nil {
+		return err
+	}
+	text, ok := strings.CutPrefix(vendor.CloudInit, "#cloud-config\n")
+	var config struct {
+		Mounts [][]string `json:"mounts"`
+	}
+	if !ok || json.Unmarshal([]byte(text), &config) != nil {
+		return nil
+	}
+	for _, m := range config.Mounts {
+		if len(m) >= 3 {
+			i.Mounts = append(i.Mounts, Mount{Device: m[0], Point: m[1], Type: m[2]})
+		}
+	}
+	return nil
 }
 
 func (i *Instance) parseMeta(b []byte) error {

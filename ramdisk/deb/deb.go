@@ -34,10 +34,28 @@ func (s Store) Fetch(ctx context.Context, names ...string) ([]Package, error) {
 	if err := os.MkdirAll(s.Dir, 0o755); err != nil {
 		return nil, fault.E(fault.Internal, "making the package store", err)
 	}
+	// In an empty folder, because apt-get does not print what is there already.
+	empty, err := os.MkdirTemp("", "hagane-deb-")
+	if err != nil {
+		return nil, fault.E(fault.Internal, "making a folder", err)
+	}
+	defer func() { _ = os.RemoveAll(empty) }() // it is in the temporary folder
+	out, err := Run(ctx, empty, "apt-get", append([]string{"download", "--print-uris"}, names...)...)
+	if err != nil {
+		return nil, fault.Wrap("asking apt for "+strings.Join(names, ", ")+" (does it know the package lists? otherwise run: apt-get update)", err)
+	}
+	offered := map[string]Package{}
+	for _, match := range line.FindAllStringSubmatch(out, -1) {
+		name, _, _ := strings.Cut(match[1], "_")
+		offered[name] = Package{Name: name, File: filepath.Join(s.Dir, match[1]), SHA256: match[2]}
+	}
 	var packages []Package
 	for _, name := range names {
-		p, err := s.fetch(ctx, name)
-		if err != nil {
+		p, ok := offered[name]
+		if !ok {
+			return nil, fault.Errorf(fault.Unavailable, "apt said something unexpected of the package %s: %q", name, out)
+		}
+		if err := p.download(ctx, empty); err != nil {
 			return nil, fault.Wrap("fetching the package "+name, err)
 		}
 		packages = append(packages, p)
@@ -46,35 +64,21 @@ func (s Store) Fetch(ctx context.Context, names ...string) ([]Package, error) {
 }
 
 // line is what apt-get prints of a package that it would download: 'URL' file size SHA256:sum.
-var line = regexp.MustCompile(`^'[^']+' (\S+) \d+ SHA256:([0-9a-f]{64})`)
+var line = regexp.MustCompile(`(?m)^'[^']+' (\S+) \d+ SHA256:([0-9a-f]{64})`)
 
-func (s Store) fetch(ctx context.Context, name string) (Package, error) {
-	// In an empty folder, because apt-get does not print what is there already.
-	empty, err := os.MkdirTemp("", "hagane-deb-")
-	if err != nil {
-		return Package{}, fault.E(fault.Internal, "making a folder", err)
-	}
-	defer func() { _ = os.RemoveAll(empty) }() // it is in the temporary folder
-	out, err := Run(ctx, empty, "apt-get", "download", "--print-uris", name)
-	if err != nil {
-		return Package{}, fault.Wrap("asking apt for it (does it know the package lists? otherwise run: apt-get update)", err)
-	}
-	match := line.FindStringSubmatch(out)
-	if match == nil {
-		return Package{}, fault.Errorf(fault.Unavailable, "apt said something unexpected: %q", out)
-	}
-	p := Package{Name: name, File: filepath.Join(s.Dir, match[1]), SHA256: match[2]}
+// download brings a package into its place, unless it is there already.
+func (p Package) download(ctx context.Context, empty string) error {
 	if sum, err := Sum(p.File); err == nil && sum == p.SHA256 {
-		return p, nil
+		return nil
 	}
-	if _, err := Run(ctx, empty, "apt-get", "download", name); err != nil {
-		return Package{}, err
+	if _, err := Run(ctx, empty, "apt-get", "download", p.Name); err != nil {
+		return err
 	}
-	got := filepath.Join(empty, match[1])
+	got := filepath.Join(empty, filepath.Base(p.File))
 	if sum, err := Sum(got); err != nil || sum != p.SHA256 {
-		return Package{}, fault.E(fault.Unavailable, "the downloaded file is not what apt promised", err)
+		return fault.E(fault.Unavailable, "the downloaded file is not what apt promised", err)
 	}
-	return p, move(got, p.File)
+	return move(got, p.File)
 }
 
 // move puts a file in its place at once, also across file systems.
@@ -102,11 +106,11 @@ func move(from, to string) error {
 	return nil
 }
 
-// Depends returns the packages that a package depends on directly.
-func Depends(ctx context.Context, name string) ([]string, error) {
-	out, err := Run(ctx, "", "apt-cache", "depends", "--important", name)
+// Depends returns the packages that some packages depend on directly.
+func Depends(ctx context.Context, of ...string) ([]string, error) {
+	out, err := Run(ctx, "", "apt-cache", append([]string{"depends", "--important"}, of...)...)
 	if err != nil {
-		return nil, fault.Wrap("asking apt for "+name+" (does it know the package lists? otherwise run: apt-get update)", err)
+		return nil, fault.Wrap("asking apt for "+strings.Join(of, ", ")+" (does it know the package lists? otherwise run: apt-get update)", err)
 	}
 	var names []string
 	for s := bufio.NewScanner(strings.NewReader(out)); s.Scan(); {

@@ -14,6 +14,11 @@ import (
 type body struct {
 	*guest
 	outcome outcome
+	inUse   inUse
+}
+
+func newBody(g *guest) *body {
+	return &body{guest: g, inUse: inUse{volumes: map[string]linear{}, groups: map[string]string{}}}
 }
 
 var (

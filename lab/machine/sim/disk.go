@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/hagane-cloud/hagane/agent"
+	"github.com/hagane-cloud/hagane/agent/partition"
 	"github.com/hagane-cloud/hagane/agent/protocol"
 	"github.com/hagane-cloud/hagane/fault"
 	"github.com/hagane-cloud/hagane/lab/machine"
@@ -167,12 +169,18 @@ func (d *disk) blank() machine.Blankness {
 	return b
 }
 
-// bootable reports whether firmware would find something to start: a boot record's signature, in the first
-// sector.
+// bootable reports whether firmware would find something to start: a boot record's signature in the first sector, and in a
+// GPT a partition with a boot loader.
 func (d *disk) bootable() bool {
 	var sector [sectorBytes]byte
 	_, err := d.ReadAt(sector[:], 0)
-	return err == nil && sector[510] == 0x55 && sector[511] == 0xaa
+	if err != nil || sector[510] != 0x55 || sector[511] != 0xaa {
+		return false
+	}
+	table, err := partition.Read(d, d.spec.Bytes, sectorBytes)
+	return err != nil || table.Kind != partition.GPT || slices.ContainsFunc(table.Partitions, func(p partition.Partition) bool {
+		return p.Type == partition.EFI || p.Type == partition.BIOSBoot
+	})
 }
 
 func zero(b []byte) bool {

@@ -16,6 +16,7 @@ type settings struct {
 	keys     []string // authorized_keys lines
 	userData []byte
 	links    []link
+	mounts   []instance.Mount
 }
 
 // link is an address on an untagged interface.
@@ -31,7 +32,7 @@ func readSettings(drive configdrive.Drive) (settings, error) {
 	if err != nil {
 		return settings{}, err
 	}
-	s := settings{hostname: i.Hostname, keys: i.Keys, userData: i.UserData}
+	s := settings{hostname: i.Hostname, keys: i.Keys, userData: i.UserData, mounts: i.Mounts}
 	for _, n := range i.NICs {
 		for _, addr := range n.Addresses {
 			if n.VLAN != 0 || !addr.Addr().Is4() {

@@ -135,7 +135,7 @@ func (g *guest) runAgent(ctx context.Context, client *http.Client, args []string
 		<-ctx.Done()
 		return outcome{}
 	}
-	b := &body{guest: g}
+	b := newBody(g)
 	err := agent.Run(ctx, agent.Config{
 		API: words["hagane.api"], Secret: words["hagane.claim"], HTTP: client, Machine: b, Log: g.say, Version: "sim",
 	})

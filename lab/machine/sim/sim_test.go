@@ -49,17 +49,6 @@ func rig(t *testing.T, bus machine.BusKind) (*vswitch.Switch, *vswitch.Port, *si
 	return sw, port, m
 }
 
-// image is a disk image with a master boot record of one partition and something in it.
-func image() []byte {
-	b := make([]byte, 8<<20)
-	copy(b[446:], []byte{0x80, 0, 2, 0, 0x83, 0, 0, 0, 0, 8, 0, 0, 0, 0x30, 0, 0}) // Linux, from sector 2048, 12288 long
-	b[510], b[511] = 0x55, 0xaa
-	for i := 1 << 20; i < 4<<20; i++ {
-		b[i] = byte(i)
-	}
-	return b
-}
-
 func TestWholeLife(t *testing.T) {
 	for _, bus := range []machine.BusKind{machine.Virtio, machine.NVMe} {
 		t.Run(string(bus), func(t *testing.T) { wholeLife(t, bus) })
@@ -68,7 +57,7 @@ func TestWholeLife(t *testing.T) {
 
 func wholeLife(t *testing.T, bus machine.BusKind) {
 	sw, port, m := rig(t, bus)
-	img := image()
+	img := machinetest.Image()
 	sum := sha512.Sum512(img)
 	some := func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 1<<20)) }
 	machinetest.WholeLife(t, sw, port, m, machinetest.Content{

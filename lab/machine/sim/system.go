@@ -30,6 +30,9 @@ func (g *guest) system(ctx context.Context, d *disk) outcome {
 			g.failed("read the config drive", err)
 		}
 	}
+	for _, m := range s.mounts {
+		g.printf("is told to mount %s on %s (%s)", m.Device, m.Point, m.Type)
+	}
 	o := &system{guest: g, settings: s, booted: time.Now(), ended: make(chan outcome, 1)}
 	if err := o.listen(ctx); err != nil {
 		g.failed("start the network", err)
