@@ -54,6 +54,9 @@ func (s *Service) Group(ctx context.Context, q bun.IDB, subject string) (string,
 // that need an agent or a switch pass at once.
 func (j *Job) imaginary() bool { return j.Node.Driver == "fake" }
 
+// Instant reports that no step takes long, as there is nothing to wait for.
+func (j *Job) Instant() bool { return j.imaginary() }
+
 // update changes the node record in a transaction of its own.
 func (j *Job) update(ctx context.Context, change func(n *Node), columns ...string) error {
 	return j.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {

@@ -55,6 +55,11 @@ func (j *Job) reach(ctx context.Context, want bmc.Power, a bmc.Action, before fu
 		if err := j.press(ctx, d, a); err != nil {
 			return err
 		}
+		if j.imaginary() { // it obeys at once
+			if got, err := j.power(ctx); err != nil || got == want {
+				return err
+			}
+		}
 	}
 	return workflow.Polling(fmt.Sprintf("the power to be %s", want), j.soon())
 }

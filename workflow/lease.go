@@ -113,7 +113,10 @@ func (e *Engine) acquire(ctx context.Context, subject string, h Holder) (*Lease,
 // under returns a context in which whoever changes hardware asks first whether the lease is still held, and whose transactions
 // prove it.
 func (e *Engine) under(ctx context.Context, l *Lease) context.Context {
-	ctx = db.Guard(ctx, func(ctx context.Context, tx Tx) error { return e.prove(ctx, tx, l) })
+	ctx = db.Guard(ctx, func(ctx context.Context, tx Tx) error {
+		fence.Touch(ctx)
+		return e.prove(ctx, tx, l)
+	})
 	return fence.With(ctx, func() error { return e.held.check(l) })
 }
 

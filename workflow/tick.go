@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/uptrace/bun"
 
 	"github.com/hagane-cloud/hagane/fault"
+	"github.com/hagane-cloud/hagane/fence"
 )
 
 // turn is one conductor's turn of work on a run, under a lease.
@@ -19,6 +21,8 @@ type turn struct {
 	run     *Run
 	lease   *Lease
 	subject any
+	instant bool         // no step of the subject takes long
+	unsaid  []StepRecord // steps that ended and changed nothing: they are recorded with what comes next
 }
 
 // ErrBusy says that somebody else is at work on the subject.
@@ -61,6 +65,9 @@ func (t *turn) work(ctx context.Context) error {
 	}
 	defer done()
 	t.subject = subject
+	if i, ok := subject.(Instant); ok {
+		t.instant = i.Instant()
+	}
 	for {
 		again, err := t.once(ctx)
 		if err != nil || !again {
@@ -91,12 +98,14 @@ func (t *turn) once(ctx context.Context) (again bool, err error) {
 		call = st.undo
 	}
 	var result error
+	touched := func() bool { return false }
 	if call != nil {
 		if t.run.Phase != Running && t.run.Phase != Aborting {
 			// Not recorded by itself: a turn that breaks off leaves the run as it was, and the lease says who was at work.
 			t.run.Phase = Running
 		}
 		spanned, end := t.span(ctx)
+		spanned, touched = fence.Watch(spanned)
 		result = t.call(spanned, call)
 		end(result)
 	}
@@ -108,7 +117,29 @@ func (t *turn) once(ctx context.Context) (again bool, err error) {
 			return false, err
 		}
 	}
+	if result == nil && t.instant && !t.run.Undoing && i < len(t.def.steps)-1 && !touched() && len(t.unsaid) < unsaidMost {
+		t.passOn(i)
+		return true, nil
+	}
 	return t.settle(ctx, i, result, seen)
+}
+
+// unsaidMost bounds how many steps are recorded together: an abort or a hold is noticed when something is recorded.
+const unsaidMost = 8
+
+// Instant is a subject that may say that none of its steps takes long. Steps of it that change nothing are recorded with what comes
+// next: nobody could have seen the run at them.
+type Instant interface{ Instant() bool }
+
+// passOn goes to the next step without a transaction, because the one in hand found its goal reached and changed nothing: were it
+// never recorded, it would be taken once more and find the same.
+func (t *turn) passOn(i int) {
+	before := *t.run
+	now := t.now()
+	t.unsaid = append(t.unsaid, StepRecord{RunID: before.ID, Visit: before.Visit, Step: before.Step, Attempts: before.Attempt + 1, Outcome: "done",
+		StartedAt: before.StepAt, EndedAt: bun.NullTime{Time: now}})
+	t.begin(t.run, t.def.steps[i+1])
+	t.observe(&before, "done")
 }
 
 // call runs a step and turns a panic into an error: a defect in one step must not take the conductor down.
@@ -326,7 +357,8 @@ func (t *turn) write(ctx context.Context, tx Tx, outcome, why string, ended bool
 	if ended {
 		rec.EndedAt = bun.NullTime{Time: t.now()}
 	}
-	_, err := tx.NewInsert().Model(&rec).
+	all := append(slices.Clone(t.unsaid), rec)
+	_, err := tx.NewInsert().Model(&all).
 		On("CONFLICT (run_id, visit) DO UPDATE").
 		Set("attempts = EXCLUDED.attempts").Set("outcome = EXCLUDED.outcome").
 		Set("reason = CASE WHEN EXCLUDED.reason = '' THEN run_step.reason ELSE EXCLUDED.reason END").
@@ -347,6 +379,7 @@ func (t *turn) commit(ctx context.Context, fn func(ctx context.Context, tx Tx) e
 		*t.run = before
 		return err
 	}
+	t.unsaid = nil
 	t.held.keep(t.lease, asked)
 	return nil
 }

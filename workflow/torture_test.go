@@ -34,7 +34,12 @@ type world struct {
 	lent  map[string]bool // what is borrowed
 	spoil func(call string) error
 	ended chan workflow.Run
+
+	instant bool // its steps take no time
 }
+
+// Instant reports what the test says.
+func (w *world) Instant() bool { return w.instant }
 
 func (w *world) call(call string, change func()) error {
 	w.mu.Lock()
@@ -217,6 +222,42 @@ func TestBreakOffAtEveryStep(t *testing.T) {
 			steps, err := r.engine.History(t.Context(), d.Read(), run.ID)
 			if err != nil || len(steps) != len(names) {
 				t.Errorf("broken off at %s: %d steps in the history (%v), want %d", n, len(steps), err, len(names))
+			}
+		}
+	})
+}
+
+// TestInstantSteps takes steps that change nothing: they are recorded together, each with its own line, and once more when the turn
+// breaks off before that.
+func TestInstantSteps(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		r := newRig(t, d)
+		r.instant = true
+		for _, breaks := range []bool{false, true} {
+			r.did = nil
+			var once sync.Once
+			r.engine.Interrupt = func(step string) (err error) {
+				if breaks && step == "c" {
+					once.Do(func() { err = errors.New("the process died") })
+				}
+				return err
+			}
+			run := r.run(t)
+			want := []string{"do a", "do b", "do c", "do d"}
+			if breaks {
+				want = append(want[:3:3], want...)
+			}
+			if run.Phase != workflow.Done || !slices.Equal(r.did, want) {
+				t.Errorf("the run is %s (%s) after %v, want %v", run.Phase, run.Error, r.did, want)
+			}
+			steps, err := r.engine.History(t.Context(), d.Read(), run.ID)
+			if err != nil || len(steps) != len(names) {
+				t.Fatalf("%d steps in the history, %v", len(steps), err)
+			}
+			for i, s := range steps {
+				if s.Step != names[i] || s.Outcome != "done" || s.EndedAt.IsZero() || s.Visit != int64(i+1) {
+					t.Errorf("the history has %+v, want %s", s, names[i])
+				}
 			}
 		}
 	})

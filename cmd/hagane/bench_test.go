@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/hagane-cloud/hagane/client"
+	"github.com/hagane-cloud/hagane/db/dbtest"
 	"github.com/hagane-cloud/hagane/fault"
 )
 
@@ -29,14 +30,17 @@ type benchCloud struct {
 	start time.Duration // from exec to the first answer
 }
 
-func startBench(b *testing.B) *benchCloud {
+func startBench(b *testing.B) *benchCloud { b.Helper(); return startBenchOn(b, "") }
+
+// startBenchOn is startBench on a database.
+func startBenchOn(b *testing.B, dsn string) *benchCloud {
 	b.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		b.Fatal(err)
 	}
 	c := &benchCloud{B: b, data: filepath.Join(b.TempDir(), "data")}
-	opts, err := json.Marshal(serveToDieOptions{Data: c.data})
+	opts, err := json.Marshal(serveToDieOptions{Data: c.data, Database: dsn})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -231,9 +235,14 @@ func (c *benchCloud) clients(b *testing.B, clients, count int, one func(i int) e
 	}
 }
 
-// BenchmarkFakeDeploy deploys and gives back fake nodes, 16 at a time.
+// BenchmarkFakeDeploy deploys and gives back fake nodes, 16 at a time, on either database; PostgreSQL is on this machine too.
 func BenchmarkFakeDeploy(b *testing.B) {
-	c := startBench(b)
+	b.Run("sqlite", func(b *testing.B) { benchFakeDeploy(b, "") })
+	b.Run("postgres", func(b *testing.B) { benchFakeDeploy(b, dbtest.PostgresURL(b)) })
+}
+
+func benchFakeDeploy(b *testing.B, dsn string) {
+	c := startBenchOn(b, dsn)
 	const nodes = 16
 	ids := c.enrol(nodes)
 
