@@ -89,6 +89,8 @@ func (a *agent) do(ctx context.Context, t *task) (protocol.Result, error) {
 		result.Written, err = a.write(ctx, o.Write, t)
 	case o.ConfigDrive != nil:
 		err = a.configDrive(ctx, o.ConfigDrive, t)
+	case o.Rescue != nil:
+		result.Rescued, err = a.prepareRescue(o.Rescue)
 	default:
 		err = fault.Errorf(fault.Invalid, "this agent (%s) does not know the order: build the ramdisk anew", a.Version)
 	}

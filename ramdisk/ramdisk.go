@@ -1,5 +1,5 @@
 // Package ramdisk builds what a server boots over the network to be inspected, erased and written: a
-// distribution's kernel, and an initramfs with the agent and the drivers that it needs. It runs
+// distribution's kernel, and an initramfs with the agent, the drivers that it needs, and busybox for those who log in when it is the rescue system. It runs
 // without root on Debian and Ubuntu and keeps its results in a folder; the build commands call it,
 // and the cloud reads the manifest.
 package ramdisk
@@ -23,7 +23,7 @@ import (
 )
 
 // recipe changes when the same inputs would give another result.
-const recipe = "1"
+const recipe = "2"
 
 // ManifestFile is the name of the manifest in the output folder.
 const ManifestFile = "manifest.json"
@@ -117,15 +117,19 @@ func Build(ctx context.Context, o Options) (Manifest, error) {
 	if err != nil {
 		return Manifest{}, err
 	}
-	inputs := digest(o.Kernel, binary, packages)
+	busybox, err := store.Fetch(ctx, BusyboxPackage)
+	if err != nil {
+		return Manifest{}, err
+	}
+	inputs := digest(o.Kernel, binary, append(packages, busybox...))
 	if have, err := Read(o.Out); err == nil && have.Inputs == inputs {
 		o.Log.Info("the ramdisk is up to date", "kernel", have.KernelVersion, "folder", o.Out)
 		return have, nil
 	}
-	return build(ctx, o, store, work, binary, inputs)
+	return build(ctx, o, store, work, binary, busybox[0], inputs)
 }
 
-func build(ctx context.Context, o Options, store deb.Store, work string, binary []byte, inputs string) (Manifest, error) {
+func build(ctx context.Context, o Options, store deb.Store, work string, binary []byte, busybox deb.Package, inputs string) (Manifest, error) {
 	root := filepath.Join(work, "kernel")
 	packages, vmlinuz, err := Kernel(ctx, store, o.Kernel, root)
 	if err != nil {
@@ -142,10 +146,14 @@ func build(ctx context.Context, o Options, store deb.Store, work string, binary 
 	if supports(root, "CONFIG_RD_ZSTD") {
 		m.Compression = "zstd"
 	}
-	for _, p := range packages {
+	for _, p := range append(packages, busybox) {
 		m.Packages = append(m.Packages, filepath.Base(p.File))
 	}
-	archive := Archive{"init": {Mode: 0o755, Content: binary}}
+	archive, err := Busybox(ctx, busybox, filepath.Join(work, "busybox"))
+	if err != nil {
+		return Manifest{}, err
+	}
+	archive["init"] = File{Mode: 0o755, Content: binary}
 	for name, content := range modules.Files {
 		archive[filepath.Join("lib/modules", modules.Version, name)] = File{Mode: 0o644, Content: content}
 		if strings.HasSuffix(name, ".ko") {

@@ -19,6 +19,7 @@ type body struct {
 var (
 	_ agent.Machine     = (*body)(nil)
 	_ agent.Neighbourly = (*body)(nil)
+	_ agent.Rescuer     = (*body)(nil)
 )
 
 // Inventory reads what the machine consists of.
