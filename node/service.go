@@ -37,6 +37,8 @@ type Tenant interface {
 	Deployed(ctx context.Context, tx db.Tx, owner string, n ID, failure string) error
 	// Undeployed says that the node is off and cut from the tenant's networks for good; with an error, that it could not be.
 	Undeployed(ctx context.Context, tx db.Tx, owner string, n ID, failure string) error
+	// Rescued says that the node runs the rescue system, or what is on its disk again; with an error, that it does not.
+	Rescued(ctx context.Context, tx db.Tx, owner string, n ID, failure string) error
 	// Asked says that a deed was done; with an error, that it could not be.
 	Asked(ctx context.Context, tx db.Tx, owner string, n ID, w Deed, failure string) error
 }
@@ -200,7 +202,7 @@ func (s *Service) Delete(ctx context.Context, id ID) error {
 				n.Owner, n.State = "", Manageable
 			}
 		}
-		if n.Owner != "" || n.State == Active || live != nil {
+		if n.Owner != "" || n.State == Active || n.State == Rescue || live != nil {
 			return fault.Errorf(fault.Conflict, "the node is in use (%s); undeploy it and wait until it is at rest", n.State)
 		}
 		if _, err = tx.NewDelete().Model((*Node)(nil)).Where("id = ?", n.ID).Exec(ctx); err == nil {
@@ -332,6 +334,8 @@ func (s *Service) Ended(ctx context.Context, tx db.Tx, run workflow.Run) error {
 	switch was {
 	case Deploying, Rebuilding:
 		return s.tenant.Deployed(ctx, tx, owner, n.ID, run.Error)
+	case Rescuing, Unrescuing:
+		return s.tenant.Rescued(ctx, tx, owner, n.ID, run.Error)
 	case Deleting:
 		return s.tenant.Undeployed(ctx, tx, owner, n.ID, run.Error)
 	}

@@ -30,6 +30,9 @@ func (s *Service) onHardware(ctx context.Context, project string, id ID, fn func
 // Restart restarts a server, into what r says.
 func (s *Service) Restart(ctx context.Context, project string, id ID, r node.Restart) error {
 	return s.onHardware(ctx, project, id, func(ctx context.Context, tx db.Tx, srv *Server) error {
+		if err := s.unrescued(ctx, srv, "reboot"); err != nil {
+			return err
+		}
 		if err := s.nodes.AskRestart(ctx, tx, srv.NodeID, r); err != nil {
 			return err
 		}

@@ -77,7 +77,7 @@ func nodeDoc(r *api.Request, n *node.Node, run workflow.Run) api.Object {
 		d[i+"_interface"] = n.Driver
 	}
 	for i, v := range map[string]string{"deploy": "direct", "boot": bootWord(n), "inspect": "agent", "network": "hagane", "bios": offers(n, bmc.CanSettings, "no-bios"), "console": "no-console",
-		"raid": "no-raid", "rescue": "no-rescue", "storage": "noop", "vendor": "no-vendor", "firmware": offers(n, bmc.CanFirmware, "no-firmware")} {
+		"raid": "no-raid", "rescue": "agent", "storage": "noop", "vendor": "no-vendor", "firmware": offers(n, bmc.CanFirmware, "no-firmware")} {
 		d[i+"_interface"] = v
 	}
 	if n.Driver == "fake" {

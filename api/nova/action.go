@@ -26,6 +26,10 @@ var actions = map[string]act{
 	},
 	"reboot":  reboot,
 	"rebuild": rebuild,
+	"rescue":  rescue,
+	"unrescue": func(n *nova, r *api.Request, _ json.RawMessage) (api.Object, error) {
+		return nil, n.servers.Unrescue(r.Context(), scope(r), serverID(r))
+	},
 	"lock": func(n *nova, r *api.Request, body json.RawMessage) (api.Object, error) {
 		var b struct {
 			Reason string `json:"locked_reason"`
@@ -57,8 +61,6 @@ var lacking = map[string]string{
 	"os-getSerialConsole":     noConsole,
 	"os-getRDPConsole":        noConsole,
 	"os-getMKSConsole":        noConsole,
-	"rescue":                  "there is no rescue system; an ISO image of your own can be attached and booted with the service baremetal-server (media-attach, boot_mode)",
-	"unrescue":                "there is no rescue system, so the server is not in one",
 	"resize":                  "a server is a physical node, which has one size",
 	"confirmResize":           "a server is a physical node, which has one size",
 	"revertResize":            "a server is a physical node, which has one size",
@@ -111,7 +113,11 @@ func (n *nova) action(w http.ResponseWriter, r *api.Request) error {
 			return err
 		}
 		if doc != nil {
-			return api.JSON(w, http.StatusAccepted, doc)
+			status := http.StatusAccepted
+			if verb == "rescue" {
+				status = http.StatusOK // as Nova has it
+			}
+			return api.JSON(w, status, doc)
 		}
 	}
 	w.WriteHeader(http.StatusAccepted)
@@ -170,6 +176,21 @@ func reboot(n *nova, r *api.Request, body json.RawMessage) (api.Object, error) {
 		return nil, n.servers.SetPower(r.Context(), scope(r), serverID(r), bmc.Reset)
 	}
 	return nil, fault.Field("type", "must be SOFT or HARD")
+}
+
+func rescue(n *nova, r *api.Request, body json.RawMessage) (api.Object, error) {
+	var b struct {
+		AdminPass string `json:"adminPass"`
+		Image     string `json:"rescue_image_ref"`
+	}
+	if err := optional(body, &b); err != nil {
+		return nil, err
+	}
+	if b.Image != "" {
+		return nil, fault.Field("rescue_image_ref", "the rescue system is the cloud's own; leave the image out, or attach one with the service baremetal-server (media-attach) and boot it (boot_mode)")
+	}
+	pass, err := n.servers.Rescue(r.Context(), scope(r), serverID(r), b.AdminPass)
+	return api.Object{"adminPass": pass}, err
 }
 
 type rebuildBody struct {
