@@ -223,6 +223,7 @@ func wire(o serveOptions, d *db.DB, log *slog.Logger) (*cloud, error) {
 	id := workflow.Holder(uuid.NewString())
 	c.conductor = conductor.New(d, c.engine, conductor.Options{ID: id, Roles: strings.Join(o.roles, ","), Alone: !d.Postgres(), Log: log})
 	c.conductor.Every("watch the power", time.Second, func(ctx context.Context) error { return c.nodes.Watch(ctx, id) })
+	c.conductor.Every("record the consoles", time.Second, func(ctx context.Context) error { return c.nodes.Record(ctx, id) })
 	c.conductor.Every("close idle BMC sessions", 30*time.Second, func(ctx context.Context) error { return c.nodes.CloseIdle(ctx, keepSession) })
 	c.conductor.Every("drop expired tokens", 10*time.Minute, c.identity.Expire)
 	c.conductor.Every("drop old audit records", time.Hour, c.audit.Expire)

@@ -1,0 +1,16 @@
+-- +goose Up
+ALTER TABLE node ADD COLUMN console TEXT NOT NULL DEFAULT '';
+ALTER TABLE node ADD COLUMN console_lent TIMESTAMPTZ;
+CREATE TABLE node_console (
+    node_id TEXT NOT NULL REFERENCES node (id) ON DELETE CASCADE,
+    owner   TEXT NOT NULL,
+    text    BYTEA,
+    trouble TEXT NOT NULL DEFAULT '',
+    at      TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (node_id, owner)
+);
+
+-- +goose Down
+DROP TABLE node_console;
+ALTER TABLE node DROP COLUMN console_lent;
+ALTER TABLE node DROP COLUMN console;
