@@ -88,6 +88,8 @@ func (i *ironic) hardwareRoutes() []api.Route {
 		{"GET", "/v1/nodes/{node}/firmware", api.OperatorsRead, i.firmware},
 		{"PUT", "/v1/nodes/{node}/states/boot_mode", api.Operators, i.setBootMode},
 		{"PUT", "/v1/nodes/{node}/states/secure_boot", api.Operators, i.setSecureBoot},
+		{"GET", "/v1/nodes/{node}/states/console", api.Operators, i.console},
+		{"PUT", "/v1/nodes/{node}/states/console", api.Operators, i.setConsole},
 		{"GET", "/v1/nodes/{node}/vmedia", api.OperatorsRead, i.media},
 		{"POST", "/v1/nodes/{node}/vmedia", api.Operators, i.attachMedia},
 		{"DELETE", "/v1/nodes/{node}/vmedia", api.Operators, i.detachMedia},

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/hagane-cloud/hagane/api"
@@ -24,9 +25,10 @@ var actions = map[string]act{
 	"os-stop": func(n *nova, r *api.Request, _ json.RawMessage) (api.Object, error) {
 		return nil, n.servers.SetPower(r.Context(), scope(r), serverID(r), bmc.PowerOff)
 	},
-	"reboot":  reboot,
-	"rebuild": rebuild,
-	"rescue":  rescue,
+	"reboot":              reboot,
+	"rebuild":             rebuild,
+	"rescue":              rescue,
+	"os-getConsoleOutput": consoleOutput,
 	"unrescue": func(n *nova, r *api.Request, _ json.RawMessage) (api.Object, error) {
 		return nil, n.servers.Unrescue(r.Context(), scope(r), serverID(r))
 	},
@@ -55,7 +57,6 @@ var actions = map[string]act{
 
 // lacking says of actions of Nova why a bare-metal server has not got them.
 var lacking = map[string]string{
-	"os-getConsoleOutput":     "the console of a physical server is not recorded",
 	"os-getVNCConsole":        noConsole,
 	"os-getSPICEConsole":      noConsole,
 	"os-getSerialConsole":     noConsole,
@@ -114,7 +115,7 @@ func (n *nova) action(w http.ResponseWriter, r *api.Request) error {
 		}
 		if doc != nil {
 			status := http.StatusAccepted
-			if verb == "rescue" {
+			if verb == "rescue" || verb == "os-getConsoleOutput" {
 				status = http.StatusOK // as Nova has it
 			}
 			return api.JSON(w, status, doc)
@@ -191,6 +192,25 @@ func rescue(n *nova, r *api.Request, body json.RawMessage) (api.Object, error) {
 	}
 	pass, err := n.servers.Rescue(r.Context(), scope(r), serverID(r), b.AdminPass)
 	return api.Object{"adminPass": pass}, err
+}
+
+// consoleOutput shows the last lines of what the server's console showed.
+func consoleOutput(n *nova, r *api.Request, body json.RawMessage) (api.Object, error) {
+	var b struct {
+		Length json.RawMessage `json:"length"`
+	}
+	if err := optional(body, &b); err != nil {
+		return nil, err
+	}
+	lines := -1
+	if text := strings.Trim(string(b.Length), `"`); text != "" && text != "null" {
+		var err error
+		if lines, err = strconv.Atoi(text); err != nil || lines < -1 {
+			return nil, fault.Field("length", "must be a number of lines, or -1 for all that are kept")
+		}
+	}
+	out, err := n.servers.ConsoleOutput(r.Context(), scope(r), serverID(r), lines)
+	return api.Object{"output": out}, err
 }
 
 type rebuildBody struct {
