@@ -175,43 +175,6 @@ func (s *Service) Update(ctx context.Context, n Node, password *string) (Node, e
 	return n, err
 }
 
-// Delete forgets a node. It must be at rest and lent to nobody.
-func (s *Service) Delete(ctx context.Context, id ID) error {
-	return s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
-		n, err := get(ctx, tx, id)
-		if err != nil {
-			return err
-		}
-		live, err := s.Engine.Live(ctx, tx, string(n.ID))
-		if err != nil {
-			return err
-		}
-		if n.Protected {
-			return fault.Errorf(fault.Denied, "the node is protected; take the protection away first")
-		}
-		if live == nil && n.Owner != "" && len(n.Holds) > 0 {
-			// An operator's own instance may be forgotten with its node, which the hold says to be meant.
-			alone, err := s.Standalone(ctx, tx, n.ID)
-			if err != nil {
-				return err
-			}
-			if alone && s.tenant != nil {
-				if err := s.tenant.Undeployed(ctx, tx, n.Owner, n.ID, ""); err != nil {
-					return err
-				}
-				n.Owner, n.State = "", Manageable
-			}
-		}
-		if n.Owner != "" || n.State == Active || n.State == Rescue || live != nil {
-			return fault.Errorf(fault.Conflict, "the node is in use (%s); undeploy it and wait until it is at rest", n.State)
-		}
-		if _, err = tx.NewDelete().Model((*Node)(nil)).Where("id = ?", n.ID).Exec(ctx); err == nil {
-			s.pool.Forget(ctx, string(n.ID))
-		}
-		return err
-	})
-}
-
 // Do carries out a verb of the life. It returns when the intent is recorded; the rest happens by itself.
 func (s *Service) Do(ctx context.Context, id ID, verb string) error {
 	return s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
