@@ -20,10 +20,10 @@ type act func(n *nova, r *api.Request, body json.RawMessage) (api.Object, error)
 // actions are the verbs that a bare-metal server knows.
 var actions = map[string]act{
 	"os-start": func(n *nova, r *api.Request, _ json.RawMessage) (api.Object, error) {
-		return nil, n.servers.SetPower(r.Context(), scope(r), serverID(r), bmc.PowerOn)
+		return nil, n.press(r, "start", bmc.PowerOn, bmc.On)
 	},
 	"os-stop": func(n *nova, r *api.Request, _ json.RawMessage) (api.Object, error) {
-		return nil, n.servers.SetPower(r.Context(), scope(r), serverID(r), bmc.PowerOff)
+		return nil, n.press(r, "stop", bmc.PowerOff, bmc.Off)
 	},
 	"reboot":              reboot,
 	"rebuild":             rebuild,
@@ -161,6 +161,22 @@ func (n *nova) guard(r *api.Request, body json.RawMessage, in bool) error {
 		return fault.Field("name", "must name a security group")
 	}
 	return n.servers.Guard(r.Context(), scope(r), serverID(r), b.Name, in)
+}
+
+// press starts or stops a server. One that is known to be so already is refused, as Nova does.
+func (n *nova) press(r *api.Request, verb string, a bmc.Action, already bmc.Power) error {
+	s, err := n.find(r)
+	if err != nil {
+		return err
+	}
+	at, err := n.nodes.ByID(r.Context(), []node.ID{s.NodeID})
+	if err != nil {
+		return err
+	}
+	if now := at[s.NodeID]; now != nil && now.Power == already && now.PowerTarget == "" {
+		return fault.Errorf(fault.Conflict, "Cannot '%s' instance %s while it is in vm_state %s", verb, s.ID, conditionOf(s, now).vm)
+	}
+	return n.servers.SetPower(r.Context(), scope(r), serverID(r), a)
 }
 
 func reboot(n *nova, r *api.Request, body json.RawMessage) (api.Object, error) {
