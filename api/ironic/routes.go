@@ -30,6 +30,9 @@ func (i *ironic) nodeRoutes() []api.Route {
 		{"POST", "/v1/drivers/{name}/vendor_passthru", api.Operators, i.noDriverMethod},
 		{"GET", "/v1/conductors", api.OperatorsRead, i.conductors},
 		{"GET", "/v1/conductors/{host}", api.OperatorsRead, i.conductor},
+		{"GET", "/v1/lookup", api.Anyone, i.lookup},
+		{"POST", "/v1/heartbeat/{node}", api.Anyone, i.heartbeat},
+		{"POST", "/v1/events", api.Services, i.events},
 		{"GET", "/v1/shards", api.OperatorsRead, i.shards},
 
 		{"GET", "/v1/nodes", api.NodeReaders, i.nodes},

@@ -39,6 +39,7 @@ func Dialect(n *node.Service, nw *network.Service, s *server.Service) api.Dialec
 		{"POST", "/v1/nodes/{node}/bmc-restart", api.Operators, o.restartBMC},
 		{"POST", "/v1/nodes/{node}/bmc-password", api.Operators, o.rotate},
 		{"POST", "/v1/nodes/{node}/bmc-trust", api.Operators, o.trust},
+		{"GET", "/v1/nodes/{node}/agent", api.OperatorsRead, o.agent},
 		{"GET", "/v1/nodes/{node}/console", api.Operators, o.console},
 		{"GET", "/v1/nodes/{node}/trace", api.OperatorsRead, o.trace},
 		{"GET", "/v1/baselines", api.OperatorsRead, o.baselines},
@@ -222,4 +223,21 @@ func (o *operator) console(w http.ResponseWriter, r *api.Request) error {
 		trouble = why
 	}
 	return api.JSON(w, http.StatusOK, api.Object{"recorded": on, "trouble": trouble, "text": text, "server": n.Owner, "server_text": tenant})
+}
+
+// agent shows what Ironic's own agent told of itself on a node.
+func (o *operator) agent(w http.ResponseWriter, r *api.Request) error {
+	n, err := o.nodes.Get(r.Context(), r.PathValue("node"))
+	if err != nil {
+		return err
+	}
+	a, err := o.nodes.RamdiskOf(r.Context(), n.ID)
+	if err != nil {
+		return err
+	}
+	if a == nil {
+		return fault.Errorf(fault.NotFound, "no agent of Ironic's was heard on the node %s", n.Name)
+	}
+	return api.JSON(w, http.StatusOK, api.Object{"url": a.URL, "version": a.Version, "status": a.Status, "message": a.Message, "heard_at": api.Time(a.SeenAt.Time),
+		"run": a.RunID, "current": a.RunID == n.RunID})
 }
