@@ -121,6 +121,9 @@ func (s *Service) ConsoleOutput(ctx context.Context, project string, id ID, line
 	if err != nil {
 		return "", err
 	}
+	if trouble != "" {
+		trouble = "its BMC does not give it at present" // how the BMC is reached is the operator's
+	}
 	if on, why := n.Recorded(); !on {
 		trouble = why
 	}
