@@ -1,6 +1,6 @@
 // Package agent is what runs in the ramdisk on a server: it claims the run that the server was
 // booted for, carries out the cloud's orders (inspect, erase, write an image, write a config drive,
-// shut down) one at a time while it reports progress, and ends with the machine restarted or
+// shut down, become a rescue system) one at a time while it reports progress, and ends with the machine restarted or
 // powered off. It owns no hardware: it works on a Machine, which is the real one in the ramdisk
 // (package agent/host) and a simulated one in the lab. cmd/hagane-agent and the lab call it.
 package agent
@@ -11,6 +11,8 @@ import (
 	"log/slog"
 	"net/http"
 	"time"
+
+	"golang.org/x/crypto/ssh"
 
 	"github.com/hagane-cloud/hagane/agent/protocol"
 )
@@ -54,6 +56,14 @@ type Neighbourly interface {
 	// Neighbours waits a bounded time for the neighbours of all NICs with a link and returns those
 	// heard, by NIC name.
 	Neighbours(ctx context.Context) (map[string]*protocol.LLDP, error)
+}
+
+// Rescuer is a machine that people can be let into while it runs the agent.
+type Rescuer interface {
+	// Rescue leaves the network of the cloud, takes addresses by DHCP on those that the machine is plugged into from now
+	// on, and serves SSH to those whom login lets in until ctx ends. cloud is the address of the cloud, whose
+	// DHCP is the one of the network that is left.
+	Rescue(ctx context.Context, login *ssh.ServerConfig, cloud string) error
 }
 
 // KernelLogger is a machine whose kernel has a log worth sending home after a failure.

@@ -36,10 +36,11 @@ type stage struct {
 	images map[string]http.HandlerFunc
 	coded  []byte // the last image served, encoded
 
-	refuse  int           // status of claims, 0: accepted
-	down    bool          // heartbeats answer 503
-	revoke  string        // heartbeats about this order answer 401
-	reached chan struct{} // closed when the order to revoke is in hand
+	refuse     int           // status of claims, 0: accepted
+	down       bool          // heartbeats answer 503
+	revoke     string        // heartbeats about this order answer 401
+	refuseDone string        // the report of this order answers 401
+	reached    chan struct{} // closed when the order to revoke is in hand
 }
 
 func newStage(t *testing.T, orders ...*protocol.Order) *stage {
@@ -101,6 +102,10 @@ func (s *stage) heartbeat(w http.ResponseWriter, r *http.Request) {
 	}
 	if s.revoke != "" && s.revoke == b.Order {
 		http.Error(w, "withdrawn", http.StatusUnauthorized)
+		return
+	}
+	if s.refuseDone != "" && s.refuseDone == b.Order && b.Done {
+		http.Error(w, "heard before", http.StatusUnauthorized)
 		return
 	}
 	if b.Done && s.next < len(s.orders) && b.Order == s.orders[s.next].ID {

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"github.com/hagane-cloud/hagane/agent/protocol"
 	"github.com/hagane-cloud/hagane/fault"
 )
@@ -35,12 +37,13 @@ type agent struct {
 	task     *task                    // the order in hand
 	finished map[string]protocol.Beat // the reports of orders that ended
 	report   *protocol.Beat           // a report that the cloud has not acknowledged yet
-	ending   *protocol.Order          // the shutdown that was asked for
+	ending   *protocol.Order          // the shutdown, or the rescue system, that was asked for
+	login    *ssh.ServerConfig        // of the rescue system
 	tasks    sync.WaitGroup
 }
 
 // Run claims the run that the machine was booted for and works until the cloud asks for a restart
-// or power off, which it then does and returns nil. When the claim is refused, the run is withdrawn
+// or power off, which it then does and returns nil; or for the rescue system, which it is from then on. When the claim is refused, the run is withdrawn
 // or the cloud stays silent for too long, it sends its log home if it can, powers the machine off and returns why
 // (Unauthentic, Conflict, Unavailable, …). When ctx ends it stops at once, touches neither disks nor power any more,
 // and returns ctx's error.
@@ -126,11 +129,11 @@ func (a *agent) serve(ctx context.Context) error {
 		case errors.Is(err, errOrderEnded):
 			continue
 		case err != nil && !fault.Is(err, fault.Unavailable):
-			return err
+			return a.refused(ctx, err)
 		case err != nil:
 			failures++
 			if err := a.endure(ctx, failures, err); err != nil {
-				return err
+				return a.refused(ctx, err)
 			}
 			continue
 		}
@@ -168,7 +171,7 @@ func (a *agent) collect(ctx context.Context) {
 	default:
 		return
 	}
-	end := a.task.end
+	end, order := a.task.end, a.task.order
 	a.task = nil
 	a.finished[end.Order] = end
 	a.report = &end
@@ -178,6 +181,9 @@ func (a *agent) collect(ctx context.Context) {
 		return
 	}
 	a.log.Info("the order is done", "order", end.Order)
+	if order.Rescue != nil {
+		a.ending = order
+	}
 }
 
 // next is the heartbeat to send now.
@@ -212,8 +218,20 @@ func (a *agent) take(ctx context.Context, o *protocol.Order) {
 	a.task = a.start(ctx, o)
 }
 
-// end carries out the shutdown that was acknowledged.
+// refused is what becomes of an agent that the cloud has no answer for any more, for a reason. A rescue system whose
+// report was heard, and the acknowledgement lost, has left the cloud's network by then.
+func (a *agent) refused(ctx context.Context, why error) error {
+	if a.ending != nil && a.ending.Rescue != nil && ctx.Err() == nil {
+		return a.end(ctx)
+	}
+	return why
+}
+
+// end carries out the shutdown that was acknowledged, or becomes the rescue system.
 func (a *agent) end(ctx context.Context) error {
+	if a.ending.Rescue != nil {
+		return a.rescue(ctx)
+	}
 	if a.ending.Shutdown.Reboot {
 		a.log.Info("restarting")
 		return fault.Wrap("restarting", a.Machine.Restart(ctx))

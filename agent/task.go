@@ -91,6 +91,8 @@ func (a *agent) do(ctx context.Context, t *task) (protocol.Result, error) {
 		result.LaidOut, err = a.layOut(ctx, o.LayOut, t)
 	case o.ConfigDrive != nil:
 		err = a.configDrive(ctx, o.ConfigDrive, t)
+	case o.Rescue != nil:
+		result.Rescued, err = a.prepareRescue(o.Rescue)
 	default:
 		err = fault.Errorf(fault.Invalid, "this agent (%s) does not know the order: build the ramdisk anew", a.Version)
 	}

@@ -102,13 +102,10 @@ func (p *Pool) gate(address string) *Gate {
 	return p.gates[host]
 }
 
-// Get returns the driver kept under key, or composes one of the paths when there is none or they have changed.
-// The returned function gives it back.
-func (p *Pool) Get(ctx context.Context, key string, paths []Access) (*Composed, func(), error) {
-	kept := p.Kept(key, nil)
-	paths = slices.Clone(paths)
+// prepare gives paths what is kept of the BMC under key. The lock is held.
+func (p *Pool) prepare(kept *Kept, paths []Access) []Access {
 	known := p.book.Named(kept.Memory.Get(profileFact))
-	p.mu.Lock()
+	paths = slices.Clone(paths)
 	for i := range paths {
 		a := &paths[i]
 		a.Memory, a.Recorder, a.Journal, a.Breaker, a.Gate = kept.Memory, kept.Recorder, kept.Journal, kept.breakers[a.Driver], p.gate(a.Address)
@@ -117,6 +114,30 @@ func (p *Pool) Get(ctx context.Context, key string, paths []Access) (*Composed, 
 			a.Profile = known
 		}
 	}
+	return paths
+}
+
+// Apart composes a driver of the paths beside the one under key, for one who stays connected, as to a console, while others
+// work. It shares what is kept of the BMC but the recorder, and whoever asked for it closes it.
+func (p *Pool) Apart(key string, paths []Access) *Composed {
+	kept := p.Kept(key, nil)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	paths = p.prepare(kept, paths)
+	for i := range paths {
+		paths[i].Recorder, paths[i].Journal = nil, nil
+	}
+	d := Compose(p.open, paths)
+	d.book = p.book
+	return d
+}
+
+// Get returns the driver kept under key, or composes one of the paths when there is none or they have changed.
+// The returned function gives it back.
+func (p *Pool) Get(ctx context.Context, key string, paths []Access) (*Composed, func(), error) {
+	kept := p.Kept(key, nil)
+	p.mu.Lock()
+	paths = p.prepare(kept, paths)
 	e := p.held[key]
 	if e != nil && slices.Equal(e.paths, paths) && !e.busy {
 		e.busy = true

@@ -3,6 +3,7 @@ package conformance
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,7 +12,7 @@ import (
 
 // TestCommands plays the scripts of testdata, in which people work at a terminal, on one cloud. Beside
 // testscript's own commands they have "reach NODE STATE", which waits for a provision state: the commands'
-// own waiting looks every ten seconds only; and "status SERVER STATUS", which waits for that of a server.
+// own waiting looks every ten seconds only; and "status SERVER STATUS", which waits for that of a server; and "console SERVER TEXT", which waits for what its console shows.
 func TestCommands(t *testing.T) {
 	c := start(t)
 	web := c.web()
@@ -33,7 +34,7 @@ func TestCommands(t *testing.T) {
 			e.Setenv("IRONIC_RETRY_INTERVAL", "1")
 			return nil
 		},
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"reach": c.scriptReach, "status": c.scriptStatus},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"reach": c.scriptReach, "status": c.scriptStatus, "console": c.scriptConsole},
 	})
 }
 
@@ -70,6 +71,31 @@ func (c *cloud) scriptStatus(ts *testscript.TestScript, neg bool, args []string)
 		}
 		if time.Now().After(deadline) {
 			ts.Fatalf("the server is %+v, not %s", l.Servers, args[1])
+		}
+		<-time.After(50 * time.Millisecond)
+	}
+}
+
+func (c *cloud) scriptConsole(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: console SERVER TEXT")
+	}
+	var l struct {
+		Servers []struct{ ID string }
+	}
+	ts.Check(c.try("GET", "/compute/v2.1/servers?name=^"+args[0]+"$", nil, &l))
+	if len(l.Servers) != 1 {
+		ts.Fatalf("there are %d servers %s", len(l.Servers), args[0])
+	}
+	deadline := time.Now().Add(60 * time.Second)
+	for {
+		var shown struct{ Output string }
+		ts.Check(c.try("POST", "/compute/v2.1/servers/"+l.Servers[0].ID+"/action", object{"os-getConsoleOutput": object{}}, &shown))
+		if strings.Contains(shown.Output, args[1]) {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("the console shows %q", shown.Output)
 		}
 		<-time.After(50 * time.Millisecond)
 	}

@@ -18,6 +18,8 @@ func (s *Service) Usable(i Image) error {
 		return fault.Errorf(fault.Conflict, "the image %s is deactivated; reactivate it first", i.ID)
 	case i.Status != Active:
 		return fault.Errorf(fault.Conflict, "the image %s is %s; upload its data first", i.ID, i.Status)
+	case i.Size == 0:
+		return fault.Errorf(fault.Conflict, "the image %s has no data in it; upload some to a new one", i.ID)
 	case i.DiskFormat == "iso":
 		return fault.Field("imageRef", "the image %s is an ISO, which can not be written to a disk", i.ID)
 	case !onDisks(i.DiskFormat):

@@ -179,6 +179,9 @@ func (s *Service) fetchAndStore(ctx context.Context, t *Task, fetched *atomic.In
 	}
 	defer func() { _ = data.Close() }()
 	done, files, err := s.store(ctx, i, io.LimitReader(&counting{data, fetched}, c.most+1), c.most)
+	if err == nil && done.Size == 0 {
+		err = errEmpty()
+	}
 	defer files.discard()
 	if err != nil {
 		return err

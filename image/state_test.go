@@ -33,6 +33,17 @@ func TestStates(t *testing.T) {
 	if err := s.Upload(t.Context(), "p", i.ID, bytes.NewReader(sample())); err != nil {
 		t.Fatal(err)
 	}
+	empty, err := s.Create(t.Context(), "p", image.Image{Owner: "p", Name: "empty", Visibility: image.Private, DiskFormat: "raw", ContainerFormat: "bare"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Upload(t.Context(), "p", empty.ID, bytes.NewReader(nil)); err != nil {
+		t.Fatalf("data of no bytes: %v", err)
+	}
+	if empty, err = s.Get(t.Context(), "p", empty.ID); err != nil || empty.Status != image.Active || empty.Size != 0 {
+		t.Errorf("an image of no bytes is %s with %d, %v", empty.Status, empty.Size, err)
+	}
+	refused(t, "deploying no bytes", s.Usable(empty), fault.Conflict)
 	set("another format of data that are there", fault.Denied, func(i *image.Image) { i.DiskFormat = "iso" })
 	for range 2 { // twice is as good as once
 		if err := s.Activate(t.Context(), "p", i.ID, false); err != nil {

@@ -193,9 +193,6 @@ func (s *Service) store(ctx context.Context, i Image, data io.Reader, most int64
 	i.Size, i.Checksum, i.SHA512 = size, hex.EncodeToString(md.Sum(nil)), hex.EncodeToString(sum.Sum(nil))
 	i.RawSHA512, i.RawSize = "", 0
 	files[i.SHA512] = path
-	if size == 0 {
-		return i, files, errEmpty()
-	}
 	if sig != nil {
 		if err := sig.verify(); err != nil {
 			return i, files, err

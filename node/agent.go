@@ -200,6 +200,9 @@ func (s *Service) orderFor(ctx context.Context, id ID, token string) (*protocol.
 	if a.Task == nil || a.Done {
 		return nil, nil
 	}
+	if a.Task.Rescue != nil {
+		return s.rescueOrder(ctx, a)
+	}
 	return a.Task, nil
 }
 
@@ -217,7 +220,7 @@ func (s *Service) Await(ctx context.Context, token string, b protocol.Beat) (*pr
 	if err != nil {
 		return nil, err
 	}
-	if b.Done && a.Task != nil && a.Task.Shutdown != nil {
+	if b.Done && a.Task != nil && (a.Task.Shutdown != nil || a.Task.Rescue != nil) {
 		return nil, nil // it wants to be let go
 	}
 	ctx, cancel := context.WithTimeout(ctx, holdSeconds*time.Second)

@@ -86,5 +86,8 @@ func (s *Service) ConsoleFor(ctx context.Context, id ID) (ConsoleAccess, error) 
 	if err := s.outcome(ctx, run.ID, console.Within(), console.Steps[0].Name); err != nil {
 		return ConsoleAccess{}, err
 	}
+	if err := s.lendConsole(ctx, id); err != nil {
+		return ConsoleAccess{}, err
+	}
 	return ConsoleAccess{Type: "IPMI", Address: paths[0].Address, User: ConsoleUser, Password: password}, nil
 }

@@ -227,6 +227,9 @@ func (j *Job) findsDisk(ctx context.Context, d *bmc.Composed) (bool, error) {
 // forgetTenant drops what was deployed: nothing of the tenant's is kept with a node that goes back.
 func forgetTenant(ctx context.Context, j *Job) error {
 	return j.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+		if err := forgetConsole(ctx, tx, j.Node); err != nil {
+			return err
+		}
 		_, err := tx.NewDelete().Model((*Deployment)(nil)).Where("node_id = ?", j.Node.ID).Exec(ctx)
 		return err
 	})

@@ -39,6 +39,8 @@ var projection = map[State]names{
 	Adopting:   {"adopting", "adopting", "adopting", "adopt failed"},
 	Tending:    {"cleaning", "clean wait", "clean hold", "clean failed"},
 	Servicing:  {"servicing", "service wait", "service hold", "service failed"},
+	Rescuing:   {"rescuing", "rescue wait", "rescue wait", "rescue failed"},
+	Unrescuing: {"unrescuing", "unrescuing", "unrescuing", "unrescue failed"},
 }
 
 // TargetState is what Ironic shows as target_provision_state: where the run leads; "" at rest.

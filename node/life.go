@@ -17,6 +17,7 @@ const (
 	Manageable State = "manageable" // its BMC answers and obeys
 	Available  State = "available"  // proven off, isolated and erased: may be lent
 	Active     State = "active"     // lent to a server
+	Rescue     State = "rescue"     // lent, and running the rescue system in place of what is on its disk
 )
 
 // Moving states.
@@ -30,6 +31,8 @@ const (
 	Tending    State = "tending"    // steps that an operator asked for, on a node that nobody has: Ironic's manual cleaning
 	Servicing  State = "servicing"  // the same on a node that is lent
 	Rebuilding State = "rebuilding" // deployed anew for the same tenant
+	Rescuing   State = "rescuing"
+	Unrescuing State = "unrescuing"
 )
 
 // Place is a state together with how its run stands.
@@ -72,7 +75,9 @@ var Verbs = []Verb{
 	{Name: "deploy", From: in(Available), Enter: Deploying},
 	{Name: "rebuild", From: slices.Concat(in(Active), failed(Deploying, Rebuilding)), Enter: Rebuilding},
 	{Name: "service", From: slices.Concat(in(Active), failed(Servicing)), Enter: Servicing},
-	{Name: "undeploy", From: slices.Concat(in(Active), failed(Deploying, Rebuilding, Servicing, Adopting, Deleting)), Enter: Deleting},
+	{Name: "rescue", From: slices.Concat(in(Active, Rescue), failed(Rescuing, Unrescuing)), Enter: Rescuing},
+	{Name: "unrescue", From: slices.Concat(in(Rescue), failed(Rescuing, Unrescuing)), Enter: Unrescuing},
+	{Name: "undeploy", From: slices.Concat(in(Active, Rescue), failed(Deploying, Rebuilding, Servicing, Adopting, Rescuing, Unrescuing, Deleting)), Enter: Deleting},
 }
 
 // Work is an arrow that happens by itself, while a node is in a moving state.
@@ -93,6 +98,8 @@ var Works = []Work{
 	{While: Adopting, Run: adopt, Then: Active},
 	{While: Tending, Run: tend, Then: Manageable},
 	{While: Servicing, Run: service, Then: Active},
+	{While: Rescuing, Run: rescue, Then: Rescue},
+	{While: Unrescuing, Run: unrescue, Then: Active},
 	{While: Deleting, Run: undeploy, Then: Cleaning},
 }
 
@@ -161,6 +168,24 @@ var tend = workflow.Workflow[*Job]{Name: "tend/1", Steps: []workflow.Step[*Job]{
 
 var service = workflow.Workflow[*Job]{Name: "service/1", Steps: []workflow.Step[*Job]{
 	{Name: "take the steps that were asked for", Do: takeSteps, Within: 6 * time.Hour},
+}}
+
+// rescue has the agent's ramdisk serve the tenant on the tenant's own networks. Its disks are not touched. The agent's
+// secrets are worth nothing any more before the tenant can reach it.
+var rescue = workflow.Workflow[*Job]{Name: "rescue/1", Steps: []workflow.Step[*Job]{
+	{Name: "leave the tenant's networks", Do: leaveNetworks, Within: 16 * time.Minute},
+	{Name: "join the provisioning network", Do: joinProvisioning, Undo: leaveNetworks, Within: 1 * time.Minute},
+	{Name: "boot the agent", Do: bootAgent, Undo: dismissAgent, Within: 15 * time.Minute},
+	{Name: "hear from the agent", Do: heardFromAgent, Within: 15 * time.Minute},
+	{Name: "open the rescue system", Do: openRescue, Within: 5 * time.Minute},
+	{Name: "let the agent go", Do: dismissAgent, Within: 3 * time.Minute},
+	{Name: "join the tenant's networks", Do: joinTenant, Undo: leaveNetworks, Within: 1 * time.Minute},
+}}
+
+var unrescue = workflow.Workflow[*Job]{Name: "unrescue/1", Steps: []workflow.Step[*Job]{
+	{Name: "power off the rescue system", Do: powerOff, Within: 15 * time.Minute},
+	{Name: "join the tenant's networks", Do: joinTenant, Undo: leaveNetworks, Within: 1 * time.Minute},
+	{Name: "boot from disk", Do: bootFromDisk, Undo: powerOff, Within: 15 * time.Minute},
 }}
 
 var undeploy = workflow.Workflow[*Job]{Name: "undeploy/1", Steps: []workflow.Step[*Job]{

@@ -223,6 +223,11 @@ func (s *Service) WithPower(p bmc.Power) *bun.SelectQuery {
 	return s.DB.Read().NewSelect().Model((*Node)(nil)).Column("id").Where("power = ?", p)
 }
 
+// In is a query for the ids of the nodes in any of some states, for use within other queries.
+func (s *Service) In(states ...State) *bun.SelectQuery {
+	return s.DB.Read().NewSelect().Model((*Node)(nil)).Column("id").Where("state IN (?)", bun.In(states))
+}
+
 // Restarting is a query for the ids of the nodes that are being reset or restarted, for use within other queries.
 func (s *Service) Restarting() *bun.SelectQuery {
 	return s.DB.Read().NewSelect().Model((*Node)(nil)).Column("id").Where("power_target = ?", bmc.Reset)

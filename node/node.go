@@ -71,6 +71,8 @@ type Node struct {
 	PowerTarget bmc.Action   // the change of power under way; "" when none
 	PowerDue    time.Time    // when power is looked at next
 	Boot        *bmc.Boot    // the boot device as it was last set and read back
+	Console     string       // whether the serial console is recorded: "true", "false", or "" for the cloud's rule
+	ConsoleLent bun.NullTime // until when the recording gives way to somebody who was given the console
 	Gate        *Gate        // what proved that the node may be handed over
 
 	Version   int64 // grows with every change by a person or client

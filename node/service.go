@@ -39,6 +39,8 @@ type Tenant interface {
 	Deployed(ctx context.Context, tx db.Tx, owner string, n ID, failure string) error
 	// Undeployed says that the node is off and cut from the tenant's networks for good; with an error, that it could not be.
 	Undeployed(ctx context.Context, tx db.Tx, owner string, n ID, failure string) error
+	// Rescued says that the node runs the rescue system, or what is on its disk again; with an error, that it does not.
+	Rescued(ctx context.Context, tx db.Tx, owner string, n ID, failure string) error
 	// Asked says that a deed was done; with an error, that it could not be.
 	Asked(ctx context.Context, tx db.Tx, owner string, n ID, w Deed, failure string) error
 }
@@ -178,43 +180,6 @@ func (s *Service) Update(ctx context.Context, n Node, password *string) (Node, e
 	return n, err
 }
 
-// Delete forgets a node. It must be at rest and lent to nobody.
-func (s *Service) Delete(ctx context.Context, id ID) error {
-	return s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
-		n, err := get(ctx, tx, id)
-		if err != nil {
-			return err
-		}
-		live, err := s.Engine.Live(ctx, tx, string(n.ID))
-		if err != nil {
-			return err
-		}
-		if n.Protected {
-			return fault.Errorf(fault.Denied, "the node is protected; take the protection away first")
-		}
-		if live == nil && n.Owner != "" && len(n.Holds) > 0 {
-			// An operator's own instance may be forgotten with its node, which the hold says to be meant.
-			alone, err := s.Standalone(ctx, tx, n.ID)
-			if err != nil {
-				return err
-			}
-			if alone && s.tenant != nil {
-				if err := s.tenant.Undeployed(ctx, tx, n.Owner, n.ID, ""); err != nil {
-					return err
-				}
-				n.Owner, n.State = "", Manageable
-			}
-		}
-		if n.Owner != "" || n.State == Active || live != nil {
-			return fault.Errorf(fault.Conflict, "the node is in use (%s); undeploy it and wait until it is at rest", n.State)
-		}
-		if _, err = tx.NewDelete().Model((*Node)(nil)).Where("id = ?", n.ID).Exec(ctx); err == nil {
-			s.pool.Forget(ctx, string(n.ID))
-		}
-		return err
-	})
-}
-
 // Do carries out a verb of the life. It returns when the intent is recorded; the rest happens by itself.
 func (s *Service) Do(ctx context.Context, id ID, verb string) error {
 	return s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
@@ -337,6 +302,8 @@ func (s *Service) Ended(ctx context.Context, tx db.Tx, run workflow.Run) error {
 	switch was {
 	case Deploying, Rebuilding:
 		return s.tenant.Deployed(ctx, tx, owner, n.ID, run.Error)
+	case Rescuing, Unrescuing:
+		return s.tenant.Rescued(ctx, tx, owner, n.ID, run.Error)
 	case Deleting:
 		return s.tenant.Undeployed(ctx, tx, owner, n.ID, run.Error)
 	}

@@ -13,8 +13,8 @@ import (
 )
 
 var (
-	resting = []State{Enroll, Manageable, Available, Active}
-	movings = []State{Verifying, Inspecting, Cleaning, Deploying, Deleting, Adopting, Tending, Servicing, Rebuilding}
+	resting = []State{Enroll, Manageable, Available, Active, Rescue}
+	movings = []State{Verifying, Inspecting, Cleaning, Deploying, Deleting, Adopting, Tending, Servicing, Rebuilding, Rescuing, Unrescuing}
 	update  = flag.Bool("update", false, "write the diagram into the documents")
 )
 
@@ -125,7 +125,9 @@ func TestProjection(t *testing.T) {
 	}{
 		{Deploying, workflow.Running, "deploying"}, {Deploying, workflow.Waits, "wait call-back"}, {Deploying, workflow.Held, "deploy hold"},
 		{Deploying, workflow.Failed, "deploy failed"}, {Cleaning, workflow.Waits, "clean wait"}, {Cleaning, workflow.Failed, "clean failed"},
-		{Inspecting, workflow.Waits, "inspect wait"}, {Deleting, workflow.Failed, "error"}, {Active, "", "active"}, {Available, "", "available"},
+		{Inspecting, workflow.Waits, "inspect wait"}, {Deleting, workflow.Failed, "error"}, {Active, "", "active"},
+		{Rescuing, workflow.Waits, "rescue wait"}, {Rescuing, workflow.Failed, "rescue failed"}, {Rescue, "", "rescue"},
+		{Unrescuing, workflow.Running, "unrescuing"}, {Unrescuing, workflow.Failed, "unrescue failed"}, {Available, "", "available"},
 	} {
 		if got := ProvisionState(tt.s, tt.p); got != tt.want {
 			t.Errorf("%s, %s: %q, want %q", tt.s, tt.p, got, tt.want)

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/hagane-cloud/hagane/agent/fat"
 	"github.com/hagane-cloud/hagane/agent/partition"
@@ -16,7 +15,7 @@ import (
 )
 
 // tinyRecipe changes when the same inputs would give another image.
-const tinyRecipe = "1"
+const tinyRecipe = "2"
 
 // tinyModules are the drivers of the tiny system beside those of the ramdisk.
 var tinyModules = []string{"evdev", "8021q"}
@@ -49,7 +48,7 @@ func BuildTiny(ctx context.Context, o Options) (Manifest, error) {
 	if err != nil {
 		return Manifest{}, err
 	}
-	more, err := store.Fetch(ctx, "busybox-static")
+	more, err := store.Fetch(ctx, ramdisk.BusyboxPackage)
 	if err != nil {
 		return Manifest{}, err
 	}
@@ -146,27 +145,9 @@ func writeTiny(file string, loader bootloader, system []byte, version string) er
 	return nil
 }
 
-// tinyArchive is the system itself: our init, busybox under all its names, and the few files that programs
-// look for.
+// tinyArchive is the system itself: our init, busybox, and the few files that programs look for.
 func tinyArchive(ctx context.Context, work, program string, busybox deb.Package) (ramdisk.Archive, error) {
-	dir := filepath.Join(work, "busybox")
-	if err := deb.Unpack(ctx, busybox, dir); err != nil {
-		return nil, err
-	}
-	var binary []byte
-	var path string
-	for _, place := range []string{"bin/busybox", "usr/bin/busybox"} {
-		path = filepath.Join(dir, place)
-		b, err := os.ReadFile(path)
-		if err == nil {
-			binary = b
-			break
-		}
-	}
-	if binary == nil {
-		return nil, fault.Errorf(fault.Internal, "the package busybox-static holds no busybox")
-	}
-	names, err := deb.Run(ctx, "", path, "--list")
+	archive, err := ramdisk.Busybox(ctx, busybox, filepath.Join(work, "busybox"))
 	if err != nil {
 		return nil, err
 	}
@@ -174,18 +155,8 @@ func tinyArchive(ctx context.Context, work, program string, busybox deb.Package)
 	if err != nil {
 		return nil, fault.E(fault.Internal, "reading the built program", err)
 	}
-	archive := ramdisk.Archive{
-		"init":           {Mode: 0o755, Content: self},
-		"bin/busybox":    {Mode: 0o755, Content: binary},
-		"root/.profile":  {Mode: 0o644, Content: []byte("PS1='\\h:\\w# '\n")},
-		"etc/passwd":     {Mode: 0o644, Content: []byte("root:x:0:0:root:/root:/bin/sh\nhagane:x:0:0:hagane:/root:/bin/sh\n")},
-		"etc/group":      {Mode: 0o644, Content: []byte("root:x:0:\n")},
-		"etc/os-release": {Mode: 0o644, Content: []byte("ID=hagane-tiny\nNAME=\"Hagane tiny\"\nPRETTY_NAME=\"Hagane tiny test system\"\n")},
-	}
-	for _, name := range strings.Fields(names) {
-		if name != "busybox" && name != "init" && name != "linuxrc" {
-			archive["bin/"+name] = ramdisk.File{Link: "busybox"}
-		}
-	}
+	archive["init"] = ramdisk.File{Mode: 0o755, Content: self}
+	archive["etc/passwd"] = ramdisk.File{Mode: 0o644, Content: []byte("root:x:0:0:root:/root:/bin/sh\nhagane:x:0:0:hagane:/root:/bin/sh\n")}
+	archive["etc/os-release"] = ramdisk.File{Mode: 0o644, Content: []byte("ID=hagane-tiny\nNAME=\"Hagane tiny\"\nPRETTY_NAME=\"Hagane tiny test system\"\n")}
 	return archive, nil
 }

@@ -33,10 +33,16 @@ var metaPackages = map[string]map[Flavor][]string{
 var parts = regexp.MustCompile(`^linux-(image|modules|modules-extra)-(unsigned-)?[0-9]`)
 
 // cloudModules are what a virtual machine boots, is networked and is switched off with.
-var cloudModules = []string{
+var cloudModules = slices.Concat(rescueModules, []string{
 	"virtio_pci", "virtio_mmio", "virtio_blk", "virtio_scsi", "virtio_net", "virtio_rng", "nvme", "sd_mod",
 	"ata_piix", "ata_generic", "ahci", "button", "af_packet", "e1000", "e1000e", "vmxnet3", "vmw_pvscsi",
 	"hv_storvsc", "hv_netvsc", "xen_blkfront", "xen_netfront",
+})
+
+// rescueModules are those by which what is on a tenant's disks can be mounted.
+var rescueModules = []string{
+	"ext4", "xfs", "btrfs", "vfat", "isofs", "nls_ascii", "nls_cp437", "nls_utf8", "nls_iso8859_1",
+	"crc32c_generic", "crc32c_intel", "xxhash_generic", "dm_mod", "md_mod", "raid0", "raid1", "raid10", "raid456",
 }
 
 // genericModules are the drivers of servers: network, storage, and USB for consoles and media.

@@ -1,5 +1,6 @@
 // Package ramdisk builds what a server boots over the network to be inspected, erased and written: a
-// distribution's kernel, and an initramfs with the agent, and the drivers and tools that it needs. It runs
+// distribution's kernel, and an initramfs with the agent, the drivers and tools that it needs, and busybox for those who log in when
+// it is the rescue system. It runs
 // without root on Debian and Ubuntu and keeps its results in a folder; the build commands call it,
 // and the cloud reads the manifest.
 package ramdisk
@@ -122,10 +123,24 @@ func Build(ctx context.Context, o Options) (Manifest, error) {
 		return Manifest{}, err
 	}
 	packages = append(packages, more...)
+	shell, err := store.Fetch(ctx, BusyboxPackage)
+	if err != nil {
+		return Manifest{}, err
+	}
+	packages = append(packages, shell...)
 	inputs := digest(o.Kernel, binary, packages)
 	if have, err := Read(o.Out); err == nil && have.Inputs == inputs {
 		o.Log.Info("the ramdisk is up to date", "kernel", have.KernelVersion, "folder", o.Out)
 		return have, nil
+	}
+	busybox, err := Busybox(ctx, shell[0], filepath.Join(work, "busybox"))
+	if err != nil {
+		return Manifest{}, err
+	}
+	for name, f := range busybox {
+		if _, ok := files[name]; !ok { // a tool of its own is better than busybox's
+			files[name] = f
+		}
 	}
 	files["init"] = File{Mode: 0o755, Content: binary}
 	return build(ctx, o, store, work, files, packages, inputs)

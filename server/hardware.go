@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -30,6 +31,9 @@ func (s *Service) onHardware(ctx context.Context, project string, id ID, fn func
 // Restart restarts a server, into what r says.
 func (s *Service) Restart(ctx context.Context, project string, id ID, r node.Restart) error {
 	return s.onHardware(ctx, project, id, func(ctx context.Context, tx db.Tx, srv *Server) error {
+		if err := s.unrescued(ctx, srv, "reboot"); err != nil {
+			return err
+		}
 		if err := s.nodes.AskRestart(ctx, tx, srv.NodeID, r); err != nil {
 			return err
 		}
@@ -97,6 +101,48 @@ func (s *Service) Console(ctx context.Context, project string, id ID) (node.Cons
 		return node.ConsoleAccess{}, err
 	}
 	return s.nodes.ConsoleFor(ctx, at)
+}
+
+// ConsoleOutput returns the last lines of what a server's console showed while its system ran, as far as it is kept; all of
+// it with a negative number.
+func (s *Service) ConsoleOutput(ctx context.Context, project string, id ID, lines int) (string, error) {
+	srv, err := s.Get(ctx, project, id)
+	if err != nil {
+		return "", err
+	}
+	if srv.NodeID == "" {
+		return "", fault.Errorf(fault.Conflict, "the server %s is on no node, and has no console", id)
+	}
+	n, err := s.nodes.Get(ctx, string(srv.NodeID))
+	if err != nil {
+		return "", err
+	}
+	text, trouble, err := s.nodes.ConsoleText(ctx, n.ID, string(srv.ID))
+	if err != nil {
+		return "", err
+	}
+	if trouble != "" {
+		trouble = "its BMC does not give it at present" // how the BMC is reached is the operator's
+	}
+	if on, why := n.Recorded(); !on {
+		trouble = why
+	}
+	if text == "" && trouble != "" {
+		return "", fault.Errorf(fault.Conflict, "the console of the server is not recorded: %s", trouble)
+	}
+	return lastLines(text, lines), nil
+}
+
+// lastLines returns the last n lines of a text, or all of them when n is negative.
+func lastLines(text string, n int) string {
+	if n < 0 {
+		return text
+	}
+	all := strings.SplitAfter(text, "\n")
+	if all[len(all)-1] == "" {
+		all = all[:len(all)-1]
+	}
+	return strings.Join(all[max(0, len(all)-n):], "")
 }
 
 // The words for the last change of UEFI settings, as ECL2.0 shows them.

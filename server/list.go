@@ -11,6 +11,7 @@ import (
 	"github.com/hagane-cloud/hagane/db"
 	"github.com/hagane-cloud/hagane/fault"
 	"github.com/hagane-cloud/hagane/network"
+	"github.com/hagane-cloud/hagane/node"
 )
 
 // Status is what a server and its node are together.
@@ -23,6 +24,7 @@ const (
 	StatusShutoff Status = "SHUTOFF"
 	StatusReboot  Status = "REBOOT"
 	StatusRebuild Status = "REBUILD"
+	StatusRescue  Status = "RESCUE"
 	StatusError   Status = "ERROR"
 )
 
@@ -134,22 +136,29 @@ func (s *Service) at(ctx context.Context, q *bun.SelectQuery, w Query) (*bun.Sel
 	return q.Where("id IN (?)", bun.In(ids)), nil
 }
 
-// inStatus selects by status: a server's state and, where it is active, its node's power.
+// inStatus selects by status: a server's state and, where it is active, its node's state and power.
 func (s *Service) inStatus(q *bun.SelectQuery, statuses []Status) *bun.SelectQuery {
 	if len(statuses) == 0 {
 		return q
 	}
-	states := map[Status]State{StatusBuild: Building, StatusRebuild: Rebuilding, StatusError: Failed}
+	states := map[Status]State{StatusBuild: Building, StatusRebuild: Rebuilding}
+	astray := s.nodes.Astray()
 	return q.WhereGroup(" AND ", func(q *bun.SelectQuery) *bun.SelectQuery {
 		q = q.Where("1 = 0")
 		for _, st := range statuses {
 			switch st {
 			case StatusActive:
-				q = q.WhereOr("state = ? AND node_id NOT IN (?) AND node_id NOT IN (?)", Active, s.nodes.WithPower(bmc.Off), s.nodes.Restarting())
+				q = q.WhereOr("state = ? AND node_id NOT IN (?) AND node_id NOT IN (?) AND node_id NOT IN (?) AND node_id NOT IN (?)", Active,
+					s.nodes.In(node.Rescue, node.Unrescuing), astray, s.nodes.WithPower(bmc.Off), s.nodes.Restarting())
+			case StatusRescue:
+				q = q.WhereOr("state = ? AND node_id IN (?) AND node_id NOT IN (?)", Active, s.nodes.In(node.Rescue, node.Unrescuing), astray)
 			case StatusShutoff:
-				q = q.WhereOr("state = ? AND node_id IN (?) AND node_id NOT IN (?)", Active, s.nodes.WithPower(bmc.Off), s.nodes.Restarting())
+				q = q.WhereOr("state = ? AND node_id IN (?) AND node_id NOT IN (?) AND node_id NOT IN (?)", Active,
+					s.nodes.WithPower(bmc.Off), s.nodes.In(node.Rescue, node.Rescuing, node.Unrescuing), s.nodes.Restarting())
 			case StatusReboot:
 				q = q.WhereOr("state = ? AND node_id IN (?)", Active, s.nodes.Restarting())
+			case StatusError:
+				q = q.WhereOr("state = ? OR (state = ? AND node_id IN (?))", Failed, Active, astray)
 			default:
 				q = q.WhereOr("state = ?", states[st])
 			}

@@ -50,8 +50,12 @@ func (s *Service) Delete(ctx context.Context, project string, id ID) error {
 		if srv.NodeID == "" {
 			return s.forget(ctx, tx, srv)
 		}
-		if srv.State == Building || srv.State == Rebuilding {
-			// What comes of the abort is told to Deployed, which sees that the server is to go.
+		busy, err := s.rescuing(ctx, srv)
+		if err != nil {
+			return err
+		}
+		if srv.State == Building || srv.State == Rebuilding || busy {
+			// What comes of the abort is told to Deployed or Rescued, which see that the server is to go.
 			if err := s.nodes.Abort(ctx, tx, srv.NodeID, "the tenant deletes the server"); err != nil {
 				return err
 			}
@@ -79,6 +83,9 @@ var pressed = map[bmc.Action]string{bmc.PowerOn: "start", bmc.PowerOff: "stop", 
 // SetPower changes a server's power.
 func (s *Service) SetPower(ctx context.Context, project string, id ID, a bmc.Action) error {
 	return s.onHardware(ctx, project, id, func(ctx context.Context, tx db.Tx, srv *Server) error {
+		if err := s.unrescued(ctx, srv, pressed[a]); err != nil {
+			return err
+		}
 		if err := s.nodes.SetPower(ctx, tx, srv.NodeID, a); err != nil {
 			return err
 		}

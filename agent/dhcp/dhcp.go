@@ -98,7 +98,7 @@ func first(ctx context.Context, links []netlink.Link, log *slog.Logger) (*Lease,
 	var asking sync.WaitGroup
 	for _, link := range links {
 		asking.Go(func() {
-			got, err := ask(ctx, link)
+			got, err := ask(ctx, link, nil)
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
@@ -118,13 +118,22 @@ func first(ctx context.Context, links []netlink.Link, log *slog.Logger) (*Lease,
 	return won, nil
 }
 
-func ask(ctx context.Context, link netlink.Link) (*Lease, error) {
+// ask gets a lease over a NIC, of any server but the one with the address not.
+func ask(ctx context.Context, link netlink.Link, not net.IP) (*Lease, error) {
 	client, err := nclient4.New(link.Attrs().Name, nclient4.WithTimeout(tryWithin), nclient4.WithRetry(2))
 	if err != nil {
 		return nil, fault.E(fault.Unavailable, "opening the NIC for DHCP", err)
 	}
 	defer func() { _ = client.Close() }() // nothing is left to send
-	got, err := client.Request(ctx, dhcpv4.WithOption(dhcpv4.OptClassIdentifier("hagane-agent")))
+	we := dhcpv4.WithOption(dhcpv4.OptClassIdentifier("hagane-agent"))
+	offer, err := client.DiscoverOffer(ctx, we)
+	if err != nil {
+		return nil, fault.E(fault.Unavailable, "asking for an address", err)
+	}
+	if not != nil && offer.ServerIdentifier().Equal(not) {
+		return nil, fault.Errorf(fault.Unavailable, "the NIC is still on the network of %s", not)
+	}
+	got, err := client.RequestFromOffer(ctx, offer, we)
 	if err != nil {
 		return nil, fault.E(fault.Unavailable, "asking for an address", err)
 	}

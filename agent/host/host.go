@@ -1,6 +1,6 @@
 // Package host is the real machine that an agent runs on: it reads the inventory from SMBIOS and
 // sysfs, opens disks for direct access, erases them with the commands of their kind (NVMe, ATA,
-// discard), hears the switches, and restarts or powers off. cmd/hagane-agent makes one in the ramdisk.
+// discard), hears the switches, lets people in as a rescue system, and restarts or powers off. cmd/hagane-agent makes one in the ramdisk.
 package host
 
 import (
@@ -25,7 +25,7 @@ import (
 const hearWithin = 35 * time.Second
 
 // Machine is the machine that the process runs on. It implements agent.Machine, agent.Neighbourly,
-// agent.Assembler and agent.KernelLogger. The process must be root.
+// agent.Assembler, agent.KernelLogger and agent.Rescuer. The process must be root.
 type Machine struct {
 	log *slog.Logger
 	sys string // /sys
@@ -40,6 +40,7 @@ var (
 	_ agent.Machine      = (*Machine)(nil)
 	_ agent.Neighbourly  = (*Machine)(nil)
 	_ agent.KernelLogger = (*Machine)(nil)
+	_ agent.Rescuer      = (*Machine)(nil)
 )
 
 // New returns the machine.

@@ -63,6 +63,7 @@ type Result struct {
 	Erased    []Erased   `json:"erased,omitempty"`
 	Written   *Written   `json:"written,omitempty"`
 	LaidOut   *Layout    `json:"laid_out,omitempty"` // as read back from the disks
+	Rescued   *Rescued   `json:"rescued,omitempty"`
 }
 
 // Orders answers a heartbeat: the next order, or none. An agent that is handed the order that it is
@@ -80,6 +81,7 @@ type Order struct {
 	LayOut      *LayOut      `json:"lay_out,omitempty"`
 	ConfigDrive *ConfigDrive `json:"config_drive,omitempty"`
 	Shutdown    *Shutdown    `json:"shutdown,omitempty"`
+	Rescue      *Rescue      `json:"rescue,omitempty"`
 }
 
 // Inspect asks for a fresh inventory, with the neighbours of all NICs that have a link.
@@ -145,6 +147,20 @@ type ConfigDrive struct {
 // Shutdown asks the agent to end: the machine restarts or powers off right after the order was acknowledged.
 type Shutdown struct {
 	Reboot bool `json:"reboot"`
+}
+
+// RescueUser is the name by which people log in to the rescue system.
+const RescueUser = "rescue"
+
+// Rescue asks the agent to become the rescue system: once its report was acknowledged it says nothing to the cloud any
+// more, takes addresses by DHCP on the networks that the machine is plugged into then, and serves SSH to RescueUser.
+type Rescue struct {
+	PasswordHash string `json:"password_hash"` // of RescueUser, by bcrypt
+}
+
+// Rescued tells how the rescue system is recognised.
+type Rescued struct {
+	HostKey string `json:"host_key"` // fingerprint of its SSH host key: SHA256:…
 }
 
 // Inventory is what the agent found in the machine.

@@ -70,14 +70,14 @@ func nodeDoc(r *api.Request, n *node.Node, run workflow.Run) api.Object {
 		"maintenance": len(n.Holds) > 0, "maintenance_reason": reason, "fault": kind, "instance_uuid": orNull(n.Owner), "instance_info": orObject(n.InstanceInfo),
 		"deploy_step": api.Object{}, "clean_step": api.Object{}, "service_step": api.Object{}, "driver_internal_info": internal(run),
 		"provision_updated_at": api.Time(n.StateAt), "created_at": api.Time(n.CreatedAt), "updated_at": api.Time(n.UpdatedAt),
-		"inspection_finished_at": api.Time(n.InspectedAt.Time), "inspection_started_at": nil, "console_enabled": false, "protected": n.Protected, "protected_reason": orNull(n.ProtectedReason),
+		"inspection_finished_at": api.Time(n.InspectedAt.Time), "inspection_started_at": nil, "console_enabled": recorded(n), "protected": n.Protected, "protected_reason": orNull(n.ProtectedReason),
 		"retired": n.Retired, "retired_reason": orNull(n.RetiredReason), "owner": orNull(n.Project), "lessee": orNull(n.Lessee), "reservation": nil, "boot_mode": n.BootMode,
 		"secure_boot": nil, "shard": orNull(n.Shard), "network_data": orObject(n.NetworkData), "automated_clean": orFlag(n.AutomatedClean), "allocation_uuid": orNull(n.AllocationID), "links": self(r, "nodes", string(n.ID)), "ports": self(r, "nodes", string(n.ID)+"/ports")}
 	for _, i := range []string{"power", "management"} {
 		d[i+"_interface"] = n.Driver
 	}
-	for i, v := range map[string]string{"deploy": "direct", "boot": bootWord(n), "inspect": "agent", "network": "hagane", "bios": offers(n, bmc.CanSettings, "no-bios"), "console": "no-console",
-		"raid": "no-raid", "rescue": "no-rescue", "storage": "noop", "vendor": "no-vendor", "firmware": offers(n, bmc.CanFirmware, "no-firmware")} {
+	for i, v := range map[string]string{"deploy": "direct", "boot": bootWord(n), "inspect": "agent", "network": "hagane", "bios": offers(n, bmc.CanSettings, "no-bios"), "console": offers(n, bmc.CanConsole, "no-console"),
+		"raid": "no-raid", "rescue": "agent", "storage": "noop", "vendor": "no-vendor", "firmware": offers(n, bmc.CanFirmware, "no-firmware")} {
 		d[i+"_interface"] = v
 	}
 	if n.Driver == "fake" {
@@ -99,6 +99,11 @@ func nodeDoc(r *api.Request, n *node.Node, run workflow.Run) api.Object {
 var interfaces = []string{"bios", "boot", "console", "deploy", "firmware", "inspect", "management", "network", "power", "raid", "rescue", "storage", "vendor"}
 
 // offers returns the driver's name where the BMC has a capability, and else the word for none.
+func recorded(n *node.Node) bool {
+	on, _ := n.Recorded()
+	return on
+}
+
 func offers(n *node.Node, c bmc.Capability, none string) string {
 	if has, _ := n.Has(c); has {
 		return n.Driver

@@ -18,7 +18,7 @@ func offered(name, part string) []string {
 		return []string{"fake"}
 	}
 	return map[string][]string{"boot": {bootByNetwork, bootByMedia}, "deploy": {"direct"}, "inspect": {"agent"}, "network": {"hagane"}, "storage": {"noop"},
-		"bios": {name, "no-bios"}, "firmware": {name, "no-firmware"}, "console": {"no-console"}, "raid": {"no-raid"}, "rescue": {"no-rescue"}, "vendor": {"no-vendor"},
+		"bios": {name, "no-bios"}, "firmware": {name, "no-firmware"}, "console": {name, "no-console"}, "raid": {"no-raid"}, "rescue": {"agent"}, "vendor": {"no-vendor"},
 		"management": {name}, "power": {name}}[part]
 }
 

@@ -15,10 +15,11 @@ import (
 )
 
 // verbs pairs Ironic's targets with ours, for those that need no more than their name.
-var verbs = map[string]string{"manage": "manage", "provide": "provide", "inspect": "inspect", "abort": "abort", "deleted": "undeploy", "undeploy": "undeploy"}
+var verbs = map[string]string{"manage": "manage", "provide": "provide", "inspect": "inspect", "abort": "abort", "deleted": "undeploy", "undeploy": "undeploy",
+	"unrescue": "unrescue"}
 
 // tenantVerbs are the targets that a project may use on a node that it owns or leases.
-var tenantVerbs = []string{"active", "deploy", "rebuild", "deleted", "undeploy", "abort"}
+var tenantVerbs = []string{"active", "deploy", "rebuild", "deleted", "undeploy", "abort", "rescue", "unrescue"}
 
 // provisionBody asks for a change of state.
 type provisionBody struct {
@@ -44,6 +45,9 @@ func (i *ironic) provision(w http.ResponseWriter, r *api.Request) error {
 	if seen(r) != "" && !slices.Contains(tenantVerbs, b.Target) {
 		return fault.Errorf(fault.Denied, "only operators use the target %q", b.Target)
 	}
+	if b.RescuePassword != "" && b.Target != "rescue" {
+		return fault.Field("rescue_password", "is only for the target rescue")
+	}
 	if verb := verbs[b.Target]; verb != "" {
 		return accepted(w, i.Do(r.Context(), n.ID, verb))
 	}
@@ -56,10 +60,10 @@ func (i *ironic) provision(w http.ResponseWriter, r *api.Request) error {
 		return accepted(w, i.Unhold(r.Context(), n.ID))
 	case "clean", "service":
 		return i.takeSteps(w, r, n, b)
-	case "rescue", "unrescue":
-		return fault.Errorf(fault.Conflict, "the node's rescue interface is no-rescue: boot a rescue image by virtual media instead")
+	case "rescue":
+		return accepted(w, i.Rescue(r.Context(), n.ID, b.RescuePassword))
 	}
-	return fault.Field("target", "the target %q is not possible; possible: active, rebuild, deleted, manage, provide, inspect, adopt, clean, service, abort, unhold", b.Target)
+	return fault.Field("target", "the target %q is not possible; possible: active, rebuild, deleted, manage, provide, inspect, adopt, clean, service, rescue, unrescue, abort, unhold", b.Target)
 }
 
 // deploy deploys a node with what its instance_info names.

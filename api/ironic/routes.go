@@ -30,6 +30,9 @@ func (i *ironic) nodeRoutes() []api.Route {
 		{"POST", "/v1/drivers/{name}/vendor_passthru", api.Operators, i.noDriverMethod},
 		{"GET", "/v1/conductors", api.OperatorsRead, i.conductors},
 		{"GET", "/v1/conductors/{host}", api.OperatorsRead, i.conductor},
+		{"GET", "/v1/lookup", api.Anyone, i.lookup},
+		{"POST", "/v1/heartbeat/{node}", api.Anyone, i.heartbeat},
+		{"POST", "/v1/events", api.Services, i.events},
 		{"GET", "/v1/shards", api.OperatorsRead, i.shards},
 
 		{"GET", "/v1/nodes", api.NodeReaders, i.nodes},
@@ -88,6 +91,8 @@ func (i *ironic) hardwareRoutes() []api.Route {
 		{"GET", "/v1/nodes/{node}/firmware", api.OperatorsRead, i.firmware},
 		{"PUT", "/v1/nodes/{node}/states/boot_mode", api.Operators, i.setBootMode},
 		{"PUT", "/v1/nodes/{node}/states/secure_boot", api.Operators, i.setSecureBoot},
+		{"GET", "/v1/nodes/{node}/states/console", api.Operators, i.console},
+		{"PUT", "/v1/nodes/{node}/states/console", api.Operators, i.setConsole},
 		{"GET", "/v1/nodes/{node}/vmedia", api.OperatorsRead, i.media},
 		{"POST", "/v1/nodes/{node}/vmedia", api.Operators, i.attachMedia},
 		{"DELETE", "/v1/nodes/{node}/vmedia", api.Operators, i.detachMedia},

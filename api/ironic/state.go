@@ -197,3 +197,37 @@ func (i *ironic) dropTrait(w http.ResponseWriter, r *api.Request) error {
 		return slices.Delete(have, at, at+1), nil
 	})
 }
+
+// console tells whether the console is recorded. Operators read the record at the address that it tells.
+func (i *ironic) console(w http.ResponseWriter, r *api.Request) error {
+	n, err := i.get(r)
+	if err != nil {
+		return err
+	}
+	if has, known := n.Has(bmc.CanConsole); known && !has {
+		_, why := n.Recorded()
+		return fault.Errorf(fault.Conflict, "the node has no console: %s", why)
+	}
+	var info any
+	if recorded(n) {
+		info = api.Object{"type": "log", "url": api.BaseURL(r.Request) + "/operator/v1/nodes/" + string(n.ID) + "/console"}
+	}
+	return api.JSON(w, http.StatusOK, api.Object{"console_enabled": recorded(n), "console_info": info})
+}
+
+func (i *ironic) setConsole(w http.ResponseWriter, r *api.Request) error {
+	var b struct {
+		Enabled *bool `json:"enabled"`
+	}
+	if err := api.Decode(w, r, &b); err != nil {
+		return err
+	}
+	if b.Enabled == nil {
+		return fault.Field("enabled", "must be true or false")
+	}
+	n, err := i.get(r)
+	if err != nil {
+		return err
+	}
+	return accepted(w, i.SetConsole(r.Context(), n.ID, *b.Enabled))
+}

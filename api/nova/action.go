@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/hagane-cloud/hagane/api"
@@ -19,13 +20,18 @@ type act func(n *nova, r *api.Request, body json.RawMessage) (api.Object, error)
 // actions are the verbs that a bare-metal server knows.
 var actions = map[string]act{
 	"os-start": func(n *nova, r *api.Request, _ json.RawMessage) (api.Object, error) {
-		return nil, n.servers.SetPower(r.Context(), scope(r), serverID(r), bmc.PowerOn)
+		return nil, n.press(r, "start", bmc.PowerOn, bmc.On)
 	},
 	"os-stop": func(n *nova, r *api.Request, _ json.RawMessage) (api.Object, error) {
-		return nil, n.servers.SetPower(r.Context(), scope(r), serverID(r), bmc.PowerOff)
+		return nil, n.press(r, "stop", bmc.PowerOff, bmc.Off)
 	},
-	"reboot":  reboot,
-	"rebuild": rebuild,
+	"reboot":              reboot,
+	"rebuild":             rebuild,
+	"rescue":              rescue,
+	"os-getConsoleOutput": consoleOutput,
+	"unrescue": func(n *nova, r *api.Request, _ json.RawMessage) (api.Object, error) {
+		return nil, n.servers.Unrescue(r.Context(), scope(r), serverID(r))
+	},
 	"lock": func(n *nova, r *api.Request, body json.RawMessage) (api.Object, error) {
 		var b struct {
 			Reason string `json:"locked_reason"`
@@ -51,14 +57,11 @@ var actions = map[string]act{
 
 // lacking says of actions of Nova why a bare-metal server has not got them.
 var lacking = map[string]string{
-	"os-getConsoleOutput":     "the console of a physical server is not recorded",
 	"os-getVNCConsole":        noConsole,
 	"os-getSPICEConsole":      noConsole,
 	"os-getSerialConsole":     noConsole,
 	"os-getRDPConsole":        noConsole,
 	"os-getMKSConsole":        noConsole,
-	"rescue":                  "there is no rescue system; an ISO image of your own can be attached and booted with the service baremetal-server (media-attach, boot_mode)",
-	"unrescue":                "there is no rescue system, so the server is not in one",
 	"resize":                  "a server is a physical node, which has one size",
 	"confirmResize":           "a server is a physical node, which has one size",
 	"revertResize":            "a server is a physical node, which has one size",
@@ -111,7 +114,11 @@ func (n *nova) action(w http.ResponseWriter, r *api.Request) error {
 			return err
 		}
 		if doc != nil {
-			return api.JSON(w, http.StatusAccepted, doc)
+			status := http.StatusAccepted
+			if verb == "rescue" || verb == "os-getConsoleOutput" {
+				status = http.StatusOK // as Nova has it
+			}
+			return api.JSON(w, status, doc)
 		}
 	}
 	w.WriteHeader(http.StatusAccepted)
@@ -156,6 +163,22 @@ func (n *nova) guard(r *api.Request, body json.RawMessage, in bool) error {
 	return n.servers.Guard(r.Context(), scope(r), serverID(r), b.Name, in)
 }
 
+// press starts or stops a server. One that is known to be so already is refused, as Nova does.
+func (n *nova) press(r *api.Request, verb string, a bmc.Action, already bmc.Power) error {
+	s, err := n.find(r)
+	if err != nil {
+		return err
+	}
+	at, err := n.nodes.ByID(r.Context(), []node.ID{s.NodeID})
+	if err != nil {
+		return err
+	}
+	if now := at[s.NodeID]; now != nil && now.Power == already && now.PowerTarget == "" {
+		return fault.Errorf(fault.Conflict, "Cannot '%s' instance %s while it is in vm_state %s", verb, s.ID, conditionOf(s, now).vm)
+	}
+	return n.servers.SetPower(r.Context(), scope(r), serverID(r), a)
+}
+
 func reboot(n *nova, r *api.Request, body json.RawMessage) (api.Object, error) {
 	var b struct {
 		Type string `json:"type"`
@@ -170,6 +193,40 @@ func reboot(n *nova, r *api.Request, body json.RawMessage) (api.Object, error) {
 		return nil, n.servers.SetPower(r.Context(), scope(r), serverID(r), bmc.Reset)
 	}
 	return nil, fault.Field("type", "must be SOFT or HARD")
+}
+
+func rescue(n *nova, r *api.Request, body json.RawMessage) (api.Object, error) {
+	var b struct {
+		AdminPass string `json:"adminPass"`
+		Image     string `json:"rescue_image_ref"`
+	}
+	if err := optional(body, &b); err != nil {
+		return nil, err
+	}
+	if b.Image != "" {
+		return nil, fault.Field("rescue_image_ref", "the rescue system is the cloud's own; leave the image out, or attach one with the service baremetal-server (media-attach) and boot it (boot_mode)")
+	}
+	pass, err := n.servers.Rescue(r.Context(), scope(r), serverID(r), b.AdminPass)
+	return api.Object{"adminPass": pass}, err
+}
+
+// consoleOutput shows the last lines of what the server's console showed.
+func consoleOutput(n *nova, r *api.Request, body json.RawMessage) (api.Object, error) {
+	var b struct {
+		Length json.RawMessage `json:"length"`
+	}
+	if err := optional(body, &b); err != nil {
+		return nil, err
+	}
+	lines := -1
+	if text := strings.Trim(string(b.Length), `"`); text != "" && text != "null" {
+		var err error
+		if lines, err = strconv.Atoi(text); err != nil || lines < -1 {
+			return nil, fault.Field("length", "must be a number of lines, or -1 for all that are kept")
+		}
+	}
+	out, err := n.servers.ConsoleOutput(r.Context(), scope(r), serverID(r), lines)
+	return api.Object{"output": out}, err
 }
 
 type rebuildBody struct {

@@ -63,7 +63,7 @@ func (n *nova) list(w http.ResponseWriter, r *api.Request, show func([]server.Se
 }
 
 // statuses are Nova's names for those that servers here can have.
-var statuses = []server.Status{server.StatusBuild, server.StatusActive, server.StatusShutoff, server.StatusReboot, server.StatusRebuild, server.StatusError}
+var statuses = []server.Status{server.StatusBuild, server.StatusActive, server.StatusShutoff, server.StatusReboot, server.StatusRebuild, server.StatusRescue, server.StatusError}
 
 // plain are the filters by a column.
 var plain = []string{"uuid", "user_id", "flavor", "image", "key_name", "availability_zone", "reservation_id", "description", "hostname", "host", "node"}

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/hagane-cloud/hagane/api"
 	"github.com/hagane-cloud/hagane/bmc"
@@ -138,6 +139,9 @@ func (c *condition) active(n *node.Node) {
 	if n.Power == bmc.Off {
 		c.status, c.vm = string(server.StatusShutoff), "stopped"
 	}
+	if c.rescued(n) {
+		return
+	}
 	switch n.PowerTarget {
 	case bmc.PowerOn:
 		c.task = "powering-on"
@@ -146,6 +150,24 @@ func (c *condition) active(n *node.Node) {
 	case bmc.Reset:
 		c.status, c.vm, c.task = string(server.StatusReboot), "active", "rebooting"
 	}
+}
+
+// rescued tells of a server that is in the rescue system, or on its way there or back, and reports whether it is one.
+func (c *condition) rescued(n *node.Node) bool {
+	switch n.State {
+	case node.Rescuing:
+		c.status, c.vm, c.task = string(server.StatusActive), "active", "rescuing"
+	case node.Unrescuing:
+		c.status, c.vm, c.task = string(server.StatusRescue), "rescued", "unrescuing"
+	case node.Rescue:
+		c.status, c.vm = string(server.StatusRescue), "rescued"
+	default:
+		return false
+	}
+	if n.Astray() {
+		c.status, c.vm, c.task = string(server.StatusError), "error", nil
+	}
+	return true
 }
 
 var serverSince = since{"OS-EXT-SRV-ATTR:reservation_id": 3, "OS-EXT-SRV-ATTR:launch_index": 3, "OS-EXT-SRV-ATTR:kernel_id": 3, "OS-EXT-SRV-ATTR:ramdisk_id": 3,
@@ -175,7 +197,10 @@ func (a around) doc(r *api.Request, s *server.Server, one bool) api.Object {
 	case server.Building, server.Rebuilding:
 		d["progress"] = 0
 	case server.Failed:
-		d["fault"] = api.Object{"code": http.StatusInternalServerError, "message": s.Fault, "created": api.Time(s.FaultAt.Time)}
+		d["fault"] = faultDoc(s.Fault, s.FaultAt.Time)
+	}
+	if s.State == server.Active && n != nil && n.Astray() {
+		d["fault"] = faultDoc("the server neither came into the rescue system nor out of it; rescue or unrescue it again", n.StateAt)
 	}
 	if one {
 		d["server_groups"] = []string{}
@@ -190,6 +215,10 @@ func (a around) doc(r *api.Request, s *server.Server, one bool) api.Object {
 		forOperators(d, s)
 	}
 	return serverSince.at(r, d)
+}
+
+func faultDoc(why string, at time.Time) api.Object {
+	return api.Object{"code": http.StatusInternalServerError, "message": why, "created": api.Time(at)}
 }
 
 // forOperators adds what only operators are told.

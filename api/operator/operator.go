@@ -44,6 +44,8 @@ func Dialect(n *node.Service, nw *network.Service, s *server.Service) api.Dialec
 		{"POST", "/v1/nodes/{node}/bmc-restart", api.Operators, o.restartBMC},
 		{"POST", "/v1/nodes/{node}/bmc-password", api.Operators, o.rotate},
 		{"POST", "/v1/nodes/{node}/bmc-trust", api.Operators, o.trust},
+		{"GET", "/v1/nodes/{node}/agent", api.OperatorsRead, o.agent},
+		{"GET", "/v1/nodes/{node}/console", api.Operators, o.console},
 		{"GET", "/v1/nodes/{node}/trace", api.OperatorsRead, o.trace},
 		{"GET", "/v1/baselines", api.OperatorsRead, o.baselines},
 		{"PUT", "/v1/baselines/{class}", api.Operators, o.setBaseline},
@@ -152,4 +154,44 @@ func (o *operator) server(w http.ResponseWriter, r *api.Request) error {
 		return err
 	}
 	return api.JSON(w, http.StatusOK, api.Object{"server": api.Object{"id": s.ID, "name": s.Name, "project_id": s.ProjectID, "state": s.State, "node_id": s.NodeID, "tried": s.Tried, "fault": s.Fault}})
+}
+
+// console shows what a node's console showed while no tenant's system ran, and while that of the server on it did.
+func (o *operator) console(w http.ResponseWriter, r *api.Request) error {
+	n, err := o.nodes.Get(r.Context(), r.PathValue("node"))
+	if err != nil {
+		return err
+	}
+	text, trouble, err := o.nodes.ConsoleText(r.Context(), n.ID, "")
+	if err != nil {
+		return err
+	}
+	tenant := ""
+	if n.Owner != "" {
+		if tenant, _, err = o.nodes.ConsoleText(r.Context(), n.ID, n.Owner); err != nil {
+			return err
+		}
+	}
+	on, why := n.Recorded()
+	if !on {
+		trouble = why
+	}
+	return api.JSON(w, http.StatusOK, api.Object{"recorded": on, "trouble": trouble, "text": text, "server": n.Owner, "server_text": tenant})
+}
+
+// agent shows what Ironic's own agent told of itself on a node.
+func (o *operator) agent(w http.ResponseWriter, r *api.Request) error {
+	n, err := o.nodes.Get(r.Context(), r.PathValue("node"))
+	if err != nil {
+		return err
+	}
+	a, err := o.nodes.RamdiskOf(r.Context(), n.ID)
+	if err != nil {
+		return err
+	}
+	if a == nil {
+		return fault.Errorf(fault.NotFound, "no agent of Ironic's was heard on the node %s", n.Name)
+	}
+	return api.JSON(w, http.StatusOK, api.Object{"url": a.URL, "version": a.Version, "status": a.Status, "message": a.Message, "heard_at": api.Time(a.SeenAt.Time),
+		"run": a.RunID, "current": a.RunID == n.RunID})
 }

@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/hagane-cloud/hagane/bmc"
 )
@@ -32,6 +34,7 @@ type device struct {
 	light    bmc.Light
 	users    map[string]string
 	restarts int
+	consoles int // that are open
 	events   []bmc.Event
 	firmware string
 }
@@ -270,4 +273,52 @@ func (d *driver) RestartBMC(ctx context.Context, _ bmc.RestartKind) error {
 // NICs finds none: ports are what the operator says.
 func (d *driver) NICs(ctx context.Context) ([]bmc.NIC, error) {
 	return nil, d.with(ctx, "nics", func(*state) {})
+}
+
+// Console opens the serial console, which shows what the power is, and nothing else until it is closed.
+func (d *driver) Console(ctx context.Context) (io.ReadWriteCloser, error) {
+	p, err := d.Power(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := &console{text: []byte(fmt.Sprintf("the console of a fake server, which is %s\r\n", p)), closed: make(chan struct{})}
+	c.leave = func() {
+		_ = d.with(context.WithoutCancel(ctx), "close console", func(s *state) { s.device.consoles-- })
+	}
+	return c, d.with(ctx, "console", func(s *state) { s.device.consoles++ })
+}
+
+// Consoles returns how many consoles of a BMC are open.
+func (r *Rack) Consoles(address string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.bmcs[address] == nil {
+		return 0
+	}
+	return r.bmcs[address].device.consoles
+}
+
+// console is an open serial console.
+type console struct {
+	text   []byte // Read alone uses it
+	once   sync.Once
+	closed chan struct{}
+	leave  func()
+}
+
+func (c *console) Read(b []byte) (int, error) {
+	if len(c.text) == 0 {
+		<-c.closed
+		return 0, io.EOF
+	}
+	n := copy(b, c.text)
+	c.text = c.text[n:]
+	return n, nil
+}
+
+func (c *console) Write(b []byte) (int, error) { return len(b), nil }
+
+func (c *console) Close() error {
+	c.once.Do(func() { close(c.closed); c.leave() })
+	return nil
 }

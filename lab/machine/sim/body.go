@@ -24,6 +24,7 @@ func newBody(g *guest) *body {
 var (
 	_ agent.Machine     = (*body)(nil)
 	_ agent.Neighbourly = (*body)(nil)
+	_ agent.Rescuer     = (*body)(nil)
 )
 
 // Inventory reads what the machine consists of.

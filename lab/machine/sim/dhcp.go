@@ -28,6 +28,7 @@ type lease struct {
 	gateway netip.Addr
 	server  netip.Addr
 	file    string
+	by      string // the DHCP server
 }
 
 // askDHCP gets a lease as iPXE does and gives the host its address.
@@ -131,7 +132,7 @@ func leaseOf(ack *dhcpv4.DHCPv4) (lease, error) {
 	if ack.SubnetMask() == nil || bits == 0 {
 		return lease{}, fault.Errorf(fault.Unavailable, "the DHCP server gave no subnet mask")
 	}
-	l := lease{addr: netip.PrefixFrom(addr, bits), file: ack.BootFileNameOption()}
+	l := lease{addr: netip.PrefixFrom(addr, bits), file: ack.BootFileNameOption(), by: ack.ServerIdentifier().String()}
 	if l.file == "" {
 		l.file = ack.BootFileName
 	}

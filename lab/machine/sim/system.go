@@ -6,7 +6,6 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"fmt"
-	"net"
 	"strings"
 	"sync"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/hagane-cloud/hagane/agent/configdrive"
+	"github.com/hagane-cloud/hagane/agent/sshd"
 	"github.com/hagane-cloud/hagane/fault"
 	"github.com/hagane-cloud/hagane/lab/netstack"
 )
@@ -34,10 +34,12 @@ func (g *guest) system(ctx context.Context, d *disk) outcome {
 		g.printf("is told to mount %s on %s (%s)", m.Device, m.Point, m.Type)
 	}
 	o := &system{guest: g, settings: s, booted: time.Now(), ended: make(chan outcome, 1)}
-	if err := o.listen(ctx); err != nil {
+	inside, cancel := context.WithCancel(ctx)
+	o.cancel = cancel
+	defer o.shut()
+	if err := o.listen(inside); err != nil {
 		g.failed("start the network", err)
 	}
-	defer o.shut()
 	g.printf("%s: ready", s.hostname)
 	select {
 	case <-ctx.Done():
@@ -57,10 +59,8 @@ type system struct {
 	booted   time.Time
 	ended    chan outcome
 
+	cancel context.CancelFunc // ends SSH
 	wait   sync.WaitGroup
-	mu     sync.Mutex
-	closed bool
-	open   map[interface{ Close() error }]struct{}
 }
 
 // listen brings the NICs up that the config drive names.
@@ -85,46 +85,18 @@ func (o *system) listen(ctx context.Context) error {
 			if err := host.Attach(metadataAddress); err != nil {
 				return err
 			}
-			listener, err := host.Listen(22)
-			if err != nil {
+			o.printf("%s has %s", l.mac, l.addr)
+			if err := o.serve(ctx, host, config); err != nil {
 				return err
 			}
-			o.printf("%s has %s", l.mac, l.addr)
-			o.keep(listener)
-			o.wait.Go(func() { o.accept(ctx, listener, config) })
 		}
 	}
 	return nil
 }
 
-// keep notes something that must be closed at the end; it is closed at once when the end has come.
-func (o *system) keep(c interface{ Close() error }) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.open == nil {
-		o.open = make(map[interface{ Close() error }]struct{})
-	}
-	o.open[c] = struct{}{}
-	if o.closed {
-		_ = c.Close()
-	}
-}
-
-func (o *system) drop(c interface{ Close() error }) {
-	o.mu.Lock()
-	delete(o.open, c)
-	o.mu.Unlock()
-	_ = c.Close()
-}
-
 // shut ends connections, waits for them and takes the network down.
 func (o *system) shut() {
-	o.mu.Lock()
-	o.closed = true
-	for c := range o.open {
-		_ = c.Close()
-	}
-	o.mu.Unlock()
+	o.cancel()
 	o.wait.Wait()
 	for _, n := range o.nics {
 		n.down()
@@ -160,40 +132,18 @@ func (o *system) sshConfig() (*ssh.ServerConfig, error) {
 	return config, nil
 }
 
-func (o *system) accept(ctx context.Context, listener net.Listener, config *ssh.ServerConfig) {
-	for {
-		conn, err := listener.Accept()
-		if err != nil {
-			return
-		}
-		o.wait.Go(func() {
-			o.keep(conn)
-			defer o.drop(conn)
-			o.serve(ctx, conn, config)
-		})
-	}
-}
-
-func (o *system) serve(ctx context.Context, conn net.Conn, config *ssh.ServerConfig) {
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Minute))
-	login, channels, requests, err := ssh.NewServerConn(conn, config)
+// serve serves SSH on a host until ctx ends.
+func (o *system) serve(ctx context.Context, host *netstack.Host, login *ssh.ServerConfig) error {
+	listener, err := host.Listen(22)
 	if err != nil {
-		o.printf("sshd: %v", err)
-		return
+		return err
 	}
-	o.printf("sshd: %s logged in", login.User())
-	o.wait.Go(func() { ssh.DiscardRequests(requests) })
-	for c := range channels {
-		if c.ChannelType() != "session" {
-			_ = c.Reject(ssh.UnknownChannelType, "only sessions")
-			continue
+	o.wait.Go(func() {
+		if err := (&sshd.Server{Login: login, Session: o.session, Log: o.say}).Serve(ctx, listener); err != nil {
+			o.failed("serve SSH", err)
 		}
-		channel, asked, err := c.Accept()
-		if err != nil {
-			return
-		}
-		o.wait.Go(func() { o.session(ctx, channel, asked) })
-	}
+	})
+	return nil
 }
 
 func (o *system) session(ctx context.Context, channel ssh.Channel, asked <-chan *ssh.Request) {

@@ -1,4 +1,4 @@
-package main
+package sshd
 
 import (
 	"context"
@@ -18,7 +18,14 @@ import (
 // window is the size of a client's terminal, as it travels in SSH requests.
 type window struct{ Columns, Rows, Width, Height uint32 }
 
-// session serves one session: a command or a shell, with or without a terminal.
+// Shell returns sessions that run busybox's shell, or a command in it, with or without a terminal, as root. It wants
+// /bin/busybox and, for terminals, /dev/pts.
+func Shell(log *slog.Logger) Session {
+	return func(ctx context.Context, channel ssh.Channel, requests <-chan *ssh.Request) {
+		session(ctx, channel, requests, log)
+	}
+}
+
 func session(ctx context.Context, channel ssh.Channel, requests <-chan *ssh.Request, log *slog.Logger) {
 	defer func() { _ = channel.Close() }() // the client may be gone
 	var terminal *os.File
