@@ -40,7 +40,7 @@ func TestSubnetChecks(t *testing.T) {
 			want network.NewSubnet
 			kind string
 		}{
-			{network.NewSubnet{Subnet: network.Subnet{CIDR: "10.0.0.1/24"}}, "InvalidInput"},
+			{network.NewSubnet{Subnet: network.Subnet{CIDR: "10.0.0.1"}}, "InvalidInput"},
 			{network.NewSubnet{Subnet: network.Subnet{CIDR: "10.9.1.0/24"}}, "InvalidInput"},
 			{network.NewSubnet{Subnet: network.Subnet{CIDR: "10.0.0.0/24"}, Gateway: text("10.0.1.1")}, "InvalidInput"},
 			{network.NewSubnet{Subnet: network.Subnet{CIDR: "10.0.0.0/24", Pools: pool("10.0.0.1", "10.0.0.9")}}, "GatewayConflictWithAllocationPools"},
@@ -52,6 +52,9 @@ func TestSubnetChecks(t *testing.T) {
 		} {
 			_, err := s.subnets(n, tt.want)
 			s.refused(err, tt.kind)
+		}
+		if sub, err := s.subnets(n, network.NewSubnet{Subnet: network.Subnet{CIDR: "10.8.7.6/16"}}); err != nil || sub.CIDR != "10.8.0.0/16" {
+			s.Errorf("a range with an address in it becomes %q, %v", sub.CIDR, err)
 		}
 		for _, bad := range []network.Subnet{{CIDR: "10.0.0.0/31"}, {CIDR: "10.0.0.0/24", IPVersion: 6}, {CIDR: "10.0.0.0/24", RAMode: "slaac", DHCP: true},
 			{CIDR: "fd00::/63", AddressMode: "slaac", DHCP: true}, {CIDR: "fd00::/64", AddressMode: "slaac"},

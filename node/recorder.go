@@ -14,12 +14,13 @@ import (
 
 // How consoles are recorded.
 const (
-	lookForConsoles = 2 * time.Second // between two looks for consoles to record, and of each for whether it still is to be
-	keepEvery       = time.Second     // what came within it is written at once
-	mostConsoles    = 512             // of one process: each is a session that is kept open
-	firstPause      = time.Second     // before a console that broke off is opened again; doubled
-	longestPause    = 5 * time.Minute // up to this
-	steadyAfter     = time.Minute     // a recording that lasted so long begins again with the first pause
+	lookForConsoles  = 5 * time.Second // between two looks for consoles to record
+	lookWhetherStill = 2 * time.Second // between two looks of each for whether it still is to be
+	keepEvery        = time.Second     // what came within it is written at once
+	mostConsoles     = 512             // of one process: each is a session that is kept open
+	firstPause       = time.Second     // before a console that broke off is opened again; doubled
+	longestPause     = 5 * time.Minute // up to this
+	steadyAfter      = time.Minute     // a recording that lasted so long begins again with the first pause
 )
 
 // recorder records consoles in one process: one goroutine each. The lease of a console, which is not the node's, keeps
@@ -149,7 +150,7 @@ func (r *recorder) record(ctx context.Context, id ID) error {
 				return err
 			}
 		}
-		if over == nil && time.Since(looked) > lookForConsoles {
+		if over == nil && time.Since(looked) > lookWhetherStill {
 			over, looked = r.stillRecorded(ctx, id), time.Now()
 		}
 		if over != nil {

@@ -187,7 +187,7 @@ func (s *Service) stillRecorded(ctx context.Context, id ID) error {
 	if err != nil {
 		return err
 	}
-	if ok, _ := n.Recorded(); !ok || n.ConsoleLent.After(time.Now()) || n.State == Enroll {
+	if ok, _ := n.Recorded(); !ok || n.ConsoleLent.After(db.Now()) || n.State == Enroll {
 		return errGiveWay
 	}
 	return nil
