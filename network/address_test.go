@@ -53,8 +53,8 @@ func TestSubnetChecks(t *testing.T) {
 			_, err := s.subnets(n, tt.want)
 			s.refused(err, tt.kind)
 		}
-		if sub, err := s.subnets(n, network.NewSubnet{Subnet: network.Subnet{CIDR: "10.8.7.6/16"}}); err != nil || sub.CIDR != "10.8.0.0/16" {
-			s.Errorf("a range with an address in it becomes %q, %v", sub.CIDR, err)
+		if sub, err := s.subnets(n, network.NewSubnet{Subnet: network.Subnet{CIDR: "10.8.7.6/16"}}); err != nil || sub[0].CIDR != "10.8.0.0/16" {
+			s.Errorf("a range with an address in it becomes %+v, %v", sub, err)
 		}
 		for _, bad := range []network.Subnet{{CIDR: "10.0.0.0/31"}, {CIDR: "10.0.0.0/24", IPVersion: 6}, {CIDR: "10.0.0.0/24", RAMode: "slaac", DHCP: true},
 			{CIDR: "fd00::/63", AddressMode: "slaac", DHCP: true}, {CIDR: "fd00::/64", AddressMode: "slaac"},
