@@ -24,20 +24,17 @@ prepared: build ## what tests with emulated machines boot
 	bin/hagane ramdisk build --kernel cloud --out $(CACHE)/ramdisk-cloud
 	bin/hagane image build tiny --out $(CACHE)/image-tiny
 
-test: prepared ## every test, with the race detector
+test: prepared ## every test, with the race detector, and every fuzz target for two seconds
 	$(GO) vet -composites=false ./...
 	$(GO) test -race -timeout 30m ./...
 	cd conformance && $(GO) test -race -timeout 20m ./...
+	GO="$(GO)" scripts/fuzz 2s
 
 quick: ## the tests that need nothing installed, without the race detector
 	$(GO) test -short ./...
 
 fuzz: ## every fuzz target, for FUZZ each
-	@grep -rl '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u | while read -r dir; do \
-		for name in $$($(GO) test -list '^Fuzz' "$$dir" | grep '^Fuzz'); do \
-			$(GO) test -run '^$$' -fuzz "^$$name"'$$' -fuzztime $(FUZZ) "$$dir" || exit 1; \
-		done; \
-	done
+	GO="$(GO)" scripts/fuzz $(FUZZ)
 
 bench: build ## figures: API, deploys, memory, start; polls of 5,000 BMCs
 	$(GO) test -run '^$$' -bench . -benchtime 2s ./cmd/hagane
