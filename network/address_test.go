@@ -40,7 +40,7 @@ func TestSubnetChecks(t *testing.T) {
 			want network.NewSubnet
 			kind string
 		}{
-			{network.NewSubnet{Subnet: network.Subnet{CIDR: "10.0.0.1/24"}}, "InvalidInput"},
+			{network.NewSubnet{Subnet: network.Subnet{CIDR: "10.0.0.0"}}, "InvalidInput"},
 			{network.NewSubnet{Subnet: network.Subnet{CIDR: "10.9.1.0/24"}}, "InvalidInput"},
 			{network.NewSubnet{Subnet: network.Subnet{CIDR: "10.0.0.0/24"}, Gateway: text("10.0.1.1")}, "InvalidInput"},
 			{network.NewSubnet{Subnet: network.Subnet{CIDR: "10.0.0.0/24", Pools: pool("10.0.0.1", "10.0.0.9")}}, "GatewayConflictWithAllocationPools"},
@@ -64,6 +64,10 @@ func TestSubnetChecks(t *testing.T) {
 		subs, err := s.subnets(n, network.NewSubnet{Subnet: network.Subnet{CIDR: "10.0.0.0/29"}, Gateway: text("10.0.0.3")})
 		if got := must(s, subs, err)[0].Pools; !slices.Equal(got, pool("10.0.0.1", "10.0.0.2", "10.0.0.4", "10.0.0.6")) {
 			s.Errorf("pools around the gateway: %v", got)
+		}
+		subs, err = s.subnets(n, network.NewSubnet{Subnet: network.Subnet{CIDR: "10.1.7.1/16"}})
+		if got := must(s, subs, err)[0].CIDR; got != "10.1.0.0/16" {
+			s.Errorf("an address in a network makes the subnet %s", got)
 		}
 	})
 }

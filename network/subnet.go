@@ -95,9 +95,11 @@ func checkNeighbours(ctx context.Context, tx db.Tx, sub Subnet, prefix netip.Pre
 // checkRange checks what never changes of a subnet: its range, its IP version and its modes.
 func (sub *Subnet) checkRange(n Network) (netip.Prefix, error) {
 	prefix, err := netip.ParsePrefix(sub.CIDR)
-	if err != nil || prefix.Masked() != prefix {
+	if err != nil {
 		return prefix, reason("InvalidInput", fault.Field("cidr", "%q is not a network such as 10.1.0.0/24", sub.CIDR))
 	}
+	prefix = prefix.Masked() // as Neutron does
+	sub.CIDR = prefix.String()
 	if prefix.Bits() > prefix.Addr().BitLen()-2 || prefix.Bits() == 0 {
 		return prefix, fault.Field("cidr", "must leave room for addresses: /1 to /%d", prefix.Addr().BitLen()-2)
 	}
