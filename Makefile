@@ -24,27 +24,25 @@ prepared: build ## what tests with emulated machines boot
 	bin/hagane ramdisk build --kernel cloud --out $(CACHE)/ramdisk-cloud
 	bin/hagane image build tiny --out $(CACHE)/image-tiny
 
-test: prepared ## every test, with the race detector
+test: prepared ## every test, with the race detector, and every fuzz target for two seconds
 	$(GO) vet -composites=false ./...
 	$(GO) test -race -timeout 30m ./...
 	cd conformance && $(GO) test -race -timeout 20m ./...
+	GO="$(GO)" scripts/fuzz 2s
 
 quick: ## the tests that need nothing installed, without the race detector
 	$(GO) test -short ./...
 
 fuzz: ## every fuzz target, for FUZZ each
-	@grep -rl '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u | while read -r dir; do \
-		for name in $$($(GO) test -list '^Fuzz' "$$dir" | grep '^Fuzz'); do \
-			$(GO) test -run '^$$' -fuzz "^$$name"'$$' -fuzztime $(FUZZ) "$$dir" || exit 1; \
-		done; \
-	done
+	GO="$(GO)" scripts/fuzz $(FUZZ)
 
 bench: build ## figures: API, deploys, memory, start; polls of 5,000 BMCs
 	$(GO) test -run '^$$' -bench . -benchtime 2s ./cmd/hagane
 	$(GO) test -run '^$$' -bench Poll -benchtime 3x ./lab
 
-soak: ## 10,000 operations on 200 simulated BMCs that misbehave; HAGANE_CHAOS_SEED=… replays a run
+soak: ## 10,000 operations on 200 BMCs that misbehave; 6 processes and 200 nodes in chaos; HAGANE_CHAOS_SEED=… replays
 	HAGANE_SOAK=1 $(GO) test -race -run Chaos -count=1 -timeout 60m -v ./lab
+	HAGANE_SOAK=1 $(GO) test -race -run TestCrowd -count=1 -timeout 60m -v ./cmd/hagane
 
 ramdisk: build ## the agent's ramdisk for real servers
 	bin/hagane ramdisk build --kernel generic --out data/boot

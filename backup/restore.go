@@ -30,7 +30,7 @@ func Open(path string) (*File, error) {
 	f := &File{zip: z}
 	in, err := z.Open(manifestName)
 	if err == nil {
-		err = errors.Join(json.NewDecoder(in).Decode(&f.Manifest), in.Close())
+		err = errors.Join(json.NewDecoder(&limited{in, manifestMost}).Decode(&f.Manifest), in.Close())
 	}
 	if err != nil {
 		return nil, errors.Join(fault.E(fault.Invalid, path+" is no backup: it has no list of its contents", err), z.Close())
@@ -110,6 +110,27 @@ func (f *File) load(ctx context.Context, d *db.DB, tx db.Tx) error {
 	return nil
 }
 
+// How long the list of contents and a row may be: a file of a few bytes can say that it has many.
+const (
+	manifestMost = 64 << 20
+	rowMost      = 256 << 20
+)
+
+// limited reads no more than what is left.
+type limited struct {
+	io.Reader
+	left int
+}
+
+func (l *limited) Read(p []byte) (int, error) {
+	if l.left <= 0 {
+		return 0, fault.Errorf(fault.TooLarge, "more than a backup has in one piece")
+	}
+	n, err := l.Reader.Read(p[:min(len(p), l.left)])
+	l.left -= n
+	return n, err
+}
+
 // batch is how many rows are inserted at once.
 const batch = 100
 
@@ -119,7 +140,8 @@ func (f *File) table(ctx context.Context, tx db.Tx, t db.Table) (n int64, err er
 		return 0, fault.E(fault.Invalid, "it is not in the backup", err)
 	}
 	defer func() { _ = in.Close() }()
-	dec := json.NewDecoder(bufio.NewReader(in))
+	lim := &limited{bufio.NewReader(in), rowMost}
+	dec := json.NewDecoder(lim)
 	var names []string
 	if err := dec.Decode(&names); err != nil {
 		return 0, fault.E(fault.Invalid, "the backup is damaged", err)
@@ -142,6 +164,9 @@ func (f *File) table(ctx context.Context, tx db.Tx, t db.Table) (n int64, err er
 		}
 		_, err := tx.NewRaw(insert+strings.TrimSuffix(strings.Repeat(row, len(values)/len(columns)), ", "), values...).Exec(ctx)
 		values = values[:0]
+		if db.Unfit(err) {
+			return fault.E(fault.Invalid, "the backup is damaged: a row has no place in the schema", err)
+		}
 		if err != nil {
 			return fault.E(fault.Internal, "inserting", err)
 		}
@@ -149,6 +174,7 @@ func (f *File) table(ctx context.Context, tx db.Tx, t db.Table) (n int64, err er
 	}
 	for {
 		var line []json.RawMessage
+		lim.left = rowMost
 		if err := dec.Decode(&line); errors.Is(err, io.EOF) {
 			return n, flush()
 		} else if err != nil || len(line) != len(columns) {

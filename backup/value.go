@@ -3,6 +3,8 @@ package backup
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -35,6 +37,14 @@ var times = []string{"2006-01-02 15:04:05.999999999-07:00", time.RFC3339Nano, "2
 
 // native turns what a line of a backup has into a value for a column.
 func native(raw json.RawMessage, c db.Column) (any, error) {
+	v, err := valueOf(raw, c)
+	if err != nil {
+		return nil, fault.E(fault.Invalid, "the backup is damaged: the column "+c.Name+" has no room for "+fmt.Sprintf("%.100s", raw), err)
+	}
+	return v, nil
+}
+
+func valueOf(raw json.RawMessage, c db.Column) (any, error) {
 	text := string(raw)
 	switch {
 	case text == "null":
@@ -67,7 +77,7 @@ func native(raw json.RawMessage, c db.Column) (any, error) {
 	}
 	var s string
 	if err := json.Unmarshal(raw, &s); err != nil {
-		return nil, fault.Errorf(fault.Invalid, "the column %s has no room for %s", c.Name, text)
+		return nil, err
 	}
 	switch c.Kind {
 	case db.Octets:
@@ -78,7 +88,7 @@ func native(raw json.RawMessage, c db.Column) (any, error) {
 				return t.UTC(), nil
 			}
 		}
-		return nil, fault.Errorf(fault.Invalid, "%q in the column %s is no time", s, c.Name)
+		return nil, errors.New("it is no time")
 	case db.Text, db.Number, db.Truth:
 	}
 	return s, nil

@@ -88,5 +88,14 @@ func Duplicate(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "UNIQUE constraint failed")
 }
 
+// Unfit reports whether err says that a value has no place in the schema: it breaks a constraint, or is of another kind.
+func Unfit(err error) bool {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return strings.HasPrefix(pg.Code, "22") || strings.HasPrefix(pg.Code, "23") // data exceptions, integrity constraints
+	}
+	return err != nil && (strings.Contains(err.Error(), "constraint failed") || strings.Contains(err.Error(), "datatype mismatch"))
+}
+
 // None reports whether err says that a query yielded no row.
 func None(err error) bool { return errors.Is(err, sql.ErrNoRows) }

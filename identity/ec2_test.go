@@ -54,3 +54,18 @@ func TestPasscode(t *testing.T) {
 		t.Errorf("the passcode is %s", got)
 	}
 }
+
+// FuzzSignature presents whatever as a request that was signed with an EC2 key pair.
+func FuzzSignature(f *testing.F) {
+	f.Add("a", "s", "AWS4-HMAC-SHA256 Credential=a/20300131/r/s/aws4_request, SignedHeaders=host;x-amz-date, Signature=x", "20300131T000000Z", []byte("AWS4\n\n\n"))
+	f.Add("a", "s", "Credential=", "2", []byte(nil))
+	f.Add("", "", "AWS4-HMAC-SHA256 SignedHeaders=;;", "", []byte("\n\n\n\n\n"))
+	f.Fuzz(func(t *testing.T, access, signature, header, at string, token []byte) {
+		for _, params := range []map[string]string{{"SignatureVersion": "2", "Timestamp": at, "SignatureMethod": header}, {"X-Amz-Date": at, "X-Amz-Credential": header, "X-Amz-SignedHeaders": header}, nil} {
+			g := EC2Signature{Access: access, Signature: signature, Host: header, Verb: at, Path: access, Params: params, Headers: map[string]string{"Authorization": header, "X-Amz-Date": at}, Token: token}
+			if g.fits("a secret", time.Now()) {
+				t.Errorf("%+v fits", g)
+			}
+		}
+	})
+}

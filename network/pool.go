@@ -294,9 +294,10 @@ func (p *Pool) choose(taken []netip.Prefix, cidr string, length int) (netip.Pref
 	var asked netip.Prefix
 	if cidr != "" {
 		var err error
-		if asked, err = netip.ParsePrefix(cidr); err != nil || asked != asked.Masked() {
+		if asked, err = netip.ParsePrefix(cidr); err != nil {
 			return asked, reason("InvalidInput", fault.Field("cidr", "%q is not a network such as 10.1.0.0/24", cidr))
 		}
+		asked = asked.Masked()
 		if length != 0 {
 			return asked, fault.Field("prefixlen", "cidr and prefixlen can not be given together")
 		}
