@@ -179,8 +179,6 @@ func (r *reader) queues(e *workflow.Engine) {
 	status := map[[2]string]float64{}
 	for _, m := range members {
 		switch {
-		case m.Seen == 0:
-			continue
 		case !m.Alive:
 			status[[2]string{m.Group, "silent"}]++
 			continue

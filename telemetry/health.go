@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"time"
+
+	"github.com/hagane-cloud/hagane/fault"
 )
 
 // Check is one thing that a process needs in order to do its work.
@@ -25,7 +27,8 @@ func Health(checks ...Check) http.Handler {
 		for _, c := range checks {
 			words[c.Name] = "ok"
 			if err := c.Ask(ctx); err != nil {
-				status, words[c.Name] = http.StatusServiceUnavailable, err.Error()
+				// Anyone may ask: what stands in foreign errors, such as addresses, is the log's.
+				status, words[c.Name] = http.StatusServiceUnavailable, fault.Message(err)
 			}
 		}
 		w.Header().Set("Content-Type", "application/json")

@@ -165,7 +165,7 @@ func (e *Engine) Drain(ctx context.Context, h Holder, drain bool) error {
 	})
 }
 
-// Members returns the conductors that were heard of since so long ago, eldest first.
+// Members returns the conductors that were heard of since so long ago and have not stopped, eldest first.
 func (e *Engine) Members(ctx context.Context, since time.Duration) ([]Member, error) {
 	out := []Member{}
 	now := e.db.NowMillis()

@@ -180,7 +180,7 @@ type Conductor struct {
 	Roles     string   `json:"roles"`
 	Version   string   `json:"version"`
 	Workflows []string `json:"workflows"`
-	Status    string   `json:"status"` // working, draining, drained, silent, stopped
+	Status    string   `json:"status"` // working, draining, drained, silent
 	Held      int      `json:"held"`   // nodes that it is at work on just now
 	Waiting   int      `json:"waiting"`
 	Began     any      `json:"began"`
@@ -189,8 +189,6 @@ type Conductor struct {
 
 func conductorStatus(m node.Conductor) string {
 	switch {
-	case m.Seen == 0:
-		return "stopped"
 	case !m.Alive:
 		return "silent"
 	case m.Drained():

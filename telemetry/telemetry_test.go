@@ -1,6 +1,10 @@
 package telemetry
 
 import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"slices"
@@ -9,6 +13,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/hagane-cloud/hagane/fault"
 )
 
 var (
@@ -72,5 +78,23 @@ func TestAlertsAndDashboard(t *testing.T) {
 	}
 	if len(names) < 10 {
 		t.Errorf("only %d alerts", len(names))
+	}
+}
+
+// TestHealth asks a process that lacks something: the answer says what, and tells nothing of the inside.
+func TestHealth(t *testing.T) {
+	ok := Check{"clock", func(context.Context) error { return nil }}
+	bad := Check{"database", func(context.Context) error {
+		return fault.E(fault.Unavailable, "the database does not answer", errors.New("dial tcp 10.1.2.3: refused"))
+	}}
+	for want, checks := range map[int][]Check{http.StatusOK: {ok}, http.StatusServiceUnavailable: {ok, bad}} {
+		w := httptest.NewRecorder()
+		Health(checks...).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/readyz", nil))
+		if w.Code != want || strings.Contains(w.Body.String(), "10.1.2.3") || !strings.Contains(w.Body.String(), `"clock":"ok"`) {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+		if want != http.StatusOK && !strings.Contains(w.Body.String(), "the database does not answer") {
+			t.Errorf("no reason: %s", w.Body)
+		}
 	}
 }
