@@ -156,6 +156,9 @@ func heardFromAgent(ctx context.Context, j *Job) error {
 		if err != nil {
 			return err
 		}
+		if err := j.tell(ctx, "boot", fmt.Sprintf("the agent did not call within %s; the node is reset and told again", within)); err != nil {
+			return err
+		}
 		if err := j.bootAnew(ctx, d); err != nil {
 			return err
 		}

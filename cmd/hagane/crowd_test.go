@@ -74,7 +74,7 @@ func (c *crowd) add(name string, dsn string, skew time.Duration, roles ...string
 	c.Helper()
 	m := &crowdMember{name: name}
 	cord, url := newCable(c.T, dsn)
-	m.cord, m.opts = cord, serveToDieOptions{Data: c.data, Database: url, Roles: roles, Skew: skew}
+	m.cord, m.opts = cord, serveToDieOptions{Data: c.data, Database: url, Roles: roles, Skew: skew, AgentWithin: 30 * time.Second}
 	m.child = c.launch(m.opts)
 	c.members = append(c.members, m)
 	return m
@@ -169,9 +169,14 @@ func (a *account) login(ctx context.Context) {
 func (a *account) base() string { return a.apis[a.turn%len(a.apis)].found(urlOf) }
 
 func (a *account) once(ctx context.Context, verb, path string, body []byte, header ...string) (int, []byte, error) {
+	return a.at(ctx, a.base(), verb, path, body, header...)
+}
+
+// at makes a request to one process.
+func (a *account) at(ctx context.Context, base, verb, path string, body []byte, header ...string) (int, []byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, verb, a.base()+path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, verb, base+path, bytes.NewReader(body))
 	if err != nil {
 		return 0, nil, err
 	}
@@ -347,9 +352,9 @@ func TestCrowd(t *testing.T) {
 	if testing.Short() {
 		t.Skip("minutes long")
 	}
-	nodes, tenants, rounds := 8, 6, 6
+	nodes, tenants, rounds, lost := 8, 6, 6, 20*time.Second
 	if os.Getenv("HAGANE_SOAK") != "" {
-		nodes, tenants, rounds = 200, 40, 30
+		nodes, tenants, rounds, lost = 200, 40, 30, 3*time.Minute
 	}
 	seed := uint64(time.Now().UnixNano())
 	if s := os.Getenv("HAGANE_CHAOS_SEED"); s != "" {
@@ -415,11 +420,35 @@ func TestCrowd(t *testing.T) {
 		c.disturb(ctx, m, what, rest, &watched)
 		both.Wait()
 	}
+	c.loseDatabase(ctx, lost)
 	close(stop)
 	living.Wait()
 	enough()
 	watched.Wait()
 	c.judge()
+}
+
+// loseDatabase cuts all processes off for a while: each says that it is not ready, and why, and is ready again soon after.
+func (c *crowd) loseDatabase(ctx context.Context, rest time.Duration) {
+	c.Logf("the database is lost for %s", rest)
+	for _, m := range c.members {
+		m.cord.pull()
+	}
+	ready := func(m *crowdMember) string {
+		status, text, err := (&account{crowd: c}).at(ctx, m.found(urlOf), http.MethodGet, "/readyz", nil)
+		return fmt.Sprint(status, " ", string(text), err)
+	}
+	over := time.Now().Add(rest)
+	for _, m := range c.apis {
+		c.until(30*time.Second, m.name+" to say that it is not ready", func() bool { return strings.HasPrefix(ready(m), "503") && strings.Contains(ready(m), "database") })
+	}
+	<-time.After(time.Until(over))
+	for _, m := range c.members {
+		m.cord.plug()
+	}
+	for _, m := range c.apis {
+		c.until(30*time.Second, m.name+" to be ready again", func() bool { return strings.HasPrefix(ready(m), "200") })
+	}
 }
 
 // prepare makes all nodes available, all at the same time.
@@ -438,6 +467,7 @@ func (c *crowd) prepare() {
 // judge compares what happened with what was to happen.
 func (c *crowd) judge() {
 	t := c.T
+	c.reconnect() // the process that we knew may have been killed
 	for _, n := range c.machine {
 		late := time.Now().Add(3 * time.Minute)
 		for d := c.node(n.Name); d.ProvisionState != "available" && !d.Maintenance; d = c.node(n.Name) {
@@ -481,7 +511,8 @@ func (c *crowd) judge() {
 	}
 }
 
-// startedOnce compares how often a machine was started with how often a step was to start it: no press was repeated by whoever took over.
+// startedOnce compares how often a machine was started with how often a step was to start it, or its history says that it was started
+// anew: no press was repeated by whoever took over.
 func (c *crowd) startedOnce(n labclient.Node) {
 	c.Helper()
 	console, err := os.ReadFile(n.Console)
@@ -501,6 +532,12 @@ func (c *crowd) startedOnce(n labclient.Node) {
 	for _, s := range steps {
 		want += s.N
 	}
+	var anew struct{ N int }
+	if err := c.db.Read().NewRaw(`SELECT count(*) AS n FROM node_event WHERE node_id = ? AND (text LIKE '%is reset and told again' OR text LIKE '%it is started again'
+		OR text LIKE '%; it is reset')`, id).Scan(c.Context(), &anew); err != nil {
+		c.Fatal(err)
+	}
+	want += anew.N
 	if got := strings.Count(string(console), "firmware of "+n.Name); got != want {
 		c.Errorf("%s was started %d times by %d steps", n.Name, got, want)
 	}
