@@ -116,8 +116,12 @@ func (j *Job) reset(ctx context.Context) error {
 	return j.reach(ctx, bmc.On, bmc.PowerOn, nil)
 }
 
-// watchAtOnce bounds how many BMCs are asked in one beat of the watch.
-const watchAtOnce = 64
+// watchAtOnce bounds how many BMCs are asked in one beat of the watch: 100,000 nodes have their turn within idlePoll when a
+// beat is a second long. watchAbreast is how many of them are asked at the same time.
+const (
+	watchAtOnce  = 1024
+	watchAbreast = 64
+)
 
 // watchAmong bounds among how many due nodes a conductor looks for its own.
 const watchAmong = 20 * watchAtOnce
@@ -143,7 +147,7 @@ func (s *Service) Watch(ctx context.Context, h workflow.Holder) error {
 			ours = append(ours, n.ID)
 		}
 	}
-	return inParallel(ours, 8, func(id ID) error {
+	return inParallel(ours, watchAbreast, func(id ID) error {
 		_, err := s.Engine.WithLease(ctx, string(id), h, func(ctx context.Context) error {
 			// Read under the lease: somebody else may have been here since.
 			n, err := get(ctx, s.DB.Read(), id)

@@ -60,7 +60,7 @@ func nodeDoc(r *api.Request, n *node.Node, run workflow.Run) api.Object {
 	}
 	var reason, kind any
 	if len(n.Holds) > 0 {
-		reason, kind = n.Holds[0].Reason, n.Holds[0].Category
+		reason, kind = orNull(n.Holds[0].Reason), n.Holds[0].Category
 	}
 	d := api.Object{"uuid": n.ID, "name": orNull(n.Name), "driver": theirs(n.Driver), "driver_info": info, "properties": props, "extra": orObject(n.Extra),
 		"resource_class": n.ResourceClass, "description": orNull(n.Description), "traits": orList(n.Traits), "conductor_group": n.ConductorGroup,

@@ -194,5 +194,13 @@ func (n *nova) limits(w http.ResponseWriter, r *api.Request) error {
 	if microOf(r) < 57 {
 		d["maxPersonality"], d["maxPersonalitySize"] = of("injected_files").Limit, of("injected_file_content_bytes").Limit
 	}
+	if microOf(r) < 36 {
+		d["maxSecurityGroups"], d["totalSecurityGroupsUsed"] = of("security_groups").Limit, of("security_groups").Used
+		d["maxSecurityGroupRules"] = of("security_group_rules").Limit
+		d["maxTotalFloatingIps"], d["totalFloatingIpsUsed"] = of("floating_ips").Limit, of("floating_ips").Used
+	}
+	if microOf(r) < 39 {
+		d["maxImageMeta"] = of("metadata_items").Limit
+	}
 	return api.JSON(w, http.StatusOK, api.Object{"limits": api.Object{"rate": []any{}, "absolute": d}})
 }

@@ -153,6 +153,14 @@ func TestComputeQuotas(t *testing.T) {
 		if got := (quota{detail.Set.Instances.Limit, detail.Set.Instances.InUse}); got != (quota{0, 1}) || detail.Set.Cores.InUse != 1 {
 			t.Errorf("what is used: %+v", detail)
 		}
+		limits := must[struct {
+			Limits struct{ Absolute map[string]int }
+		}](c, tenant, "GET", "compute", "/limits", nil).Limits.Absolute
+		for _, name := range []string{"maxTotalInstances", "maxSecurityGroups", "maxSecurityGroupRules", "maxTotalFloatingIps", "maxImageMeta"} { // of 2.1
+			if _, ok := limits[name]; !ok {
+				t.Errorf("the limits have no %s: %v", name, limits)
+			}
+		}
 		must[any](c, c.admin, "DELETE", "compute", "/os-quota-sets/"+tenant.ProjectID, nil)
 		must[any](c, c.admin, "PUT", "compute", "/os-quota-class-sets/default", object{"quota_class_set": object{"instances": 1}})
 		wantFault(t, tenant.Do(t.Context(), "POST", "compute", "/servers", g.body("by default"), nil), fault.Denied)

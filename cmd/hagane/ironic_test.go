@@ -161,6 +161,10 @@ func TestNodeLists(t *testing.T) {
 		}
 		bm[any](c, c.admin, "POST", "/nodes", body)
 	}
+	bm[any](c, c.admin, "PUT", "/nodes/n3/maintenance", object{})
+	if d := bm[map[string]any](c, c.admin, "GET", "/nodes/n3", nil); d["maintenance"] != true || d["maintenance_reason"] != nil {
+		t.Errorf("maintenance without a reason is shown as %v, %q", d["maintenance"], d["maintenance_reason"])
+	}
 	bm[any](c, c.admin, "PUT", "/nodes/n3/maintenance", object{"reason": "it smells"})
 	type page struct {
 		Nodes []struct{ Name string }
