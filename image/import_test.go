@@ -95,6 +95,10 @@ func TestImport(t *testing.T) {
 			t.Errorf("%+v, %+v", got, task)
 		}
 		rs, err := log.List(t.Context(), audit.Query{TargetID: i.ID, Limit: 10})
+		for late := time.Now().Add(10 * time.Second); err == nil && len(rs) == 1 && rs[0].Outcome != audit.Success && time.Now().Before(late); {
+			<-time.After(5 * time.Millisecond) // the image is active a moment before its import has ended
+			rs, err = log.List(t.Context(), audit.Query{TargetID: i.ID, Limit: 10})
+		}
 		if err != nil || len(rs) != 1 || rs[0].Verb != "IMPORT" || rs[0].Outcome != audit.Success || rs[0].UserID != "u" || rs[0].Request != "req-1" || rs[0].ProjectID != "p" {
 			t.Errorf("the audit has %+v, %v", rs, err)
 		}

@@ -78,7 +78,7 @@ func TestLayout(t *testing.T) {
 	boot := func(orders ...*protocol.Order) *ramdisktest.Cloud {
 		cloud := ramdisktest.NewCloud(t, map[string]string{"i": filepath.Join(scratch, "image")}, append(orders, &protocol.Order{ID: "end", Shutdown: &protocol.Shutdown{Reboot: true}})...)
 		if w := orders[0].Write; w != nil {
-			w.URL = fmt.Sprintf("http://10.0.2.2:%d/image/i", cloud.Port)
+			cloud.Change(func() { w.URL = fmt.Sprintf("http://10.0.2.2:%d/image/i", cloud.Port) })
 		}
 		m := ramdisktest.Start(t, ramdisktest.Options{
 			Disk: files[0], Kernel: filepath.Join(dir, manifest.Vmlinuz), Initramfs: filepath.Join(dir, manifest.Initramfs), Extra: extra,

@@ -239,12 +239,15 @@ func (t *turn) stepBack(ctx context.Context, i int, outcome, why string) (bool, 
 func (t *turn) pause(ctx context.Context, outcome, why string, d time.Duration, seen int64) (again bool, err error) {
 	before := *t.run
 	err = t.commit(ctx, func(ctx context.Context, tx Tx) error {
-		var nudges int64
-		// The row is locked from here on, so that a nudge comes either before this look or after our record.
-		if err := tx.NewRaw("UPDATE run SET nudges = nudges WHERE id = ? RETURNING nudges", t.run.ID).Scan(ctx, &nudges); err != nil {
+		var now Run
+		// The row is locked from here on, so that a nudge, or more time, comes either before this look or after our record.
+		if err := tx.NewRaw("UPDATE run SET nudges = nudges WHERE id = ? RETURNING nudges, visit, step_deadline", t.run.ID).Scan(ctx, &now); err != nil {
 			return err
 		}
-		again = nudges != seen && outcome == "waiting"
+		if now.Visit == t.run.Visit {
+			t.run.StepDeadline = now.StepDeadline
+		}
+		again = now.Nudges != seen && outcome == "waiting"
 		if !t.run.Undoing {
 			t.run.Phase = Waits
 		}

@@ -59,6 +59,13 @@ func NewCloud(t *testing.T, files map[string]string, orders ...*protocol.Order) 
 	return c
 }
 
+// Change changes orders that the cloud has not given yet.
+func (c *Cloud) Change(change func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	change()
+}
+
 func (c *Cloud) serveClaim(w http.ResponseWriter, r *http.Request) {
 	var claim protocol.Claim
 	if err := json.NewDecoder(r.Body).Decode(&claim); err != nil {
