@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -56,6 +57,9 @@ func (w *teller) ago(t time.Time) string { return max(w.now.Sub(t), 0).Round(tim
 
 func (w *teller) clock(t time.Time) string { return t.UTC().Format("15:04:05") + " UTC" }
 
+// called is what a command calls the node.
+func (w *teller) called() string { return cmp.Or(w.n.Name, string(w.n.ID)) }
+
 func (w *teller) title() string {
 	if w.n.Name == "" {
 		return string(w.n.ID)
@@ -76,7 +80,7 @@ func (w *teller) atWork(ctx context.Context, r workflow.Standing) error {
 	}
 	switch {
 	case r.Phase == workflow.Held:
-		w.say("it is held by %s; hagane run release %s lets it go on", r.Hold, w.n.Name)
+		w.say("it is held by %s; hagane run release %s lets it go on", r.Hold, w.called())
 	case r.Reason != "" && r.Phase == workflow.Waits:
 		w.say("it waits: %s", r.Reason)
 	case r.Reason != "":
@@ -150,10 +154,9 @@ func (w *teller) next(r workflow.Standing) {
 		w.say("next: it is done; if this step is not done by %s, all is undone", end)
 	}
 	var can []string
-	if !r.Undoing && r.Abort == "" {
-		if steps[i].NotAbortable {
-			w.say("this step must not be interrupted: an abort takes effect after it")
-		}
+	if !r.Undoing && steps[i].NotAbortable {
+		w.say("this step must not be interrupted: an abort is refused until it has ended")
+	} else if !r.Undoing && r.Abort == "" {
 		can = append(can, RunAbort)
 	}
 	if r.Phase == workflow.Held {
@@ -164,7 +167,7 @@ func (w *teller) next(r workflow.Standing) {
 	if r.Undoing || steps[i].Skippable {
 		can = append(can, RunSkip)
 	}
-	w.say("an operator can: hagane run %s %s", strings.Join(can, " | "), w.n.Name)
+	w.say("an operator can: hagane run %s %s", strings.Join(can, " | "), w.called())
 }
 
 func (w *teller) atRest(ctx context.Context) error {
