@@ -134,14 +134,15 @@ func by[C, R any](ctx context.Context, c *Composed, what Capability, e effect, c
 // through calls a capability over one path.
 func through[C, R any](ctx context.Context, c *Composed, p *path, what Capability, call func(C) (R, error)) (r R, err error) {
 	begun := time.Now()
-	_, span := otel.Tracer("hagane/bmc").Start(ctx, "bmc "+cmp.Or(string(what), "identity"), trace.WithAttributes(attribute.String("bmc.protocol", p.access.Driver)))
+	name := cmp.Or(string(what), "identity")
+	_, span := otel.Tracer("hagane/bmc").Start(ctx, "bmc "+name, trace.WithAttributes(attribute.String("bmc.protocol", p.access.Driver)))
 	defer func() {
 		if err != nil {
 			span.SetStatus(codes.Error, string(ClassOf(err)))
 		}
 		span.End()
 		if c.observe != nil {
-			c.observe(Call{Capability: what, Protocol: p.access.Driver, Class: ClassOf(err), Failed: err != nil, Took: time.Since(begun)})
+			c.observe(Call{Capability: name, Protocol: p.access.Driver, Class: ClassOf(err), Failed: err != nil, Took: time.Since(begun)})
 		}
 	}()
 	d, err := c.driver(ctx, p)
@@ -157,7 +158,7 @@ func through[C, R any](ctx context.Context, c *Composed, p *path, what Capabilit
 
 // Call is one use of a capability over one path, for those who count.
 type Call struct {
-	Capability Capability // "" is reading what the server is
+	Capability string // "identity" is reading what the server is
 	Protocol   string
 	Failed     bool
 	Class      Class // of the failure

@@ -35,9 +35,14 @@ func (s *Service) Open(ctx context.Context, run *workflow.Run) (*Job, func(), er
 	if err != nil {
 		return nil, nil, err
 	}
-	s.recall(n)
-	j := &Job{Service: s, Node: n, Ports: ps, Run: run, done: func() {}}
+	j := s.jobOn(n, ps, run)
 	return j, func() { j.done() }, nil
+}
+
+// jobOn makes the job of a node that was just read under its lease, with what is recorded about its device.
+func (s *Service) jobOn(n *Node, ports []Port, run *workflow.Run) *Job {
+	s.recall(n)
+	return &Job{Service: s, Node: n, Ports: ports, Run: run, done: func() {}}
 }
 
 // Group is the conductor group of a run's node.

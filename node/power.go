@@ -148,22 +148,31 @@ func (s *Service) Watch(ctx context.Context, h workflow.Holder) error {
 		}
 	}
 	return inParallel(ours, watchAbreast, func(id ID) error {
-		_, err := s.Engine.WithLease(ctx, string(id), h, func(ctx context.Context) error {
-			// Read under the lease: somebody else may have been here since.
-			n, err := get(ctx, s.DB.Read(), id)
-			if err != nil || n.PowerDue.After(db.Now()) {
-				return err
+		return s.underLease(ctx, h, id, func(ctx context.Context, n *Node) error {
+			if n.PowerDue.After(db.Now()) {
+				return nil
 			}
 			return s.look(ctx, n)
 		})
-		return err
 	})
+}
+
+// underLease does something with a node, read under its lease as somebody else may have been there since it was found; nothing when
+// somebody holds it.
+func (s *Service) underLease(ctx context.Context, h workflow.Holder, id ID, fn func(ctx context.Context, n *Node) error) error {
+	_, err := s.Engine.WithLease(ctx, string(id), h, func(ctx context.Context) error {
+		n, err := get(ctx, s.DB.Read(), id)
+		if err != nil {
+			return err
+		}
+		return fn(ctx, n)
+	})
+	return err
 }
 
 // look reads the power of one node and records what it saw, or that it could not see.
 func (s *Service) look(ctx context.Context, n *Node) error {
-	s.recall(n)
-	j := &Job{Service: s, Node: n, done: func() {}}
+	j := s.jobOn(n, nil, nil)
 	defer func() { j.done() }()
 	was := n.Power
 	p, err := bmc.Unknown, error(nil)

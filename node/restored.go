@@ -48,36 +48,38 @@ func (s *Service) Confirm(ctx context.Context, h workflow.Holder) error {
 		return err
 	}
 	var held []Node
-	err = s.DB.Read().NewSelect().Model(&held).Where("holds LIKE ?", `%"`+RestoredHold+`"%`).Scan(ctx)
+	err = s.DB.Read().NewSelect().Model(&held).Column("id", "conductor_group").Where("holds LIKE ?", `%"`+RestoredHold+`"%`).Scan(ctx)
 	if err != nil {
 		return fault.E(fault.Internal, "finding nodes that were restored", err)
 	}
 	held = slices.DeleteFunc(held, func(n Node) bool { return !keeps(n.ConductorGroup, string(n.ID)) })
 	return inParallel(held[:min(len(held), confirmAtOnce)], 8, func(n Node) error {
-		_, err := s.Engine.WithLease(ctx, string(n.ID), h, func(ctx context.Context) error { return s.confirm(ctx, &n) })
-		return err
+		return s.underLease(ctx, h, n.ID, s.confirm)
 	})
 }
 
 func (s *Service) confirm(ctx context.Context, n *Node) error {
+	i := slices.IndexFunc(n.Holds, func(h Hold) bool { return h.Category == RestoredHold })
+	if i < 0 {
+		return nil // lifted meanwhile
+	}
 	ps, err := ports(ctx, s.DB.Read(), n.ID)
 	if err != nil {
 		return err
 	}
-	s.recall(n)
-	j := &Job{Service: s, Node: n, Ports: ps, done: func() {}}
-	defer func() { j.done() }()
-	if j.Run, err = s.Engine.Live(ctx, s.DB.Read(), string(n.ID)); err != nil {
+	run, err := s.Engine.Live(ctx, s.DB.Read(), string(n.ID))
+	if err != nil {
 		return err
 	}
+	j := s.jobOn(n, ps, run)
+	defer func() { j.done() }()
 	against, err := j.contradiction(ctx)
 	if err != nil {
 		against = "it could not be compared: " + fault.Message(err)
 	}
 	return s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
 		if against != "" {
-			i := slices.IndexFunc(n.Holds, func(h Hold) bool { return h.Category == RestoredHold })
-			if i < 0 || strings.Contains(n.Holds[i].Reason, against) {
+			if strings.Contains(n.Holds[i].Reason, against) {
 				return nil
 			}
 			first, _, _ := strings.Cut(n.Holds[i].Reason, ";")

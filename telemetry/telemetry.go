@@ -3,6 +3,7 @@
 package telemetry
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"os"
@@ -95,17 +96,9 @@ func (m *Metrics) Attempt(a workflow.Attempt) {
 
 // BMC counts a call to a BMC.
 func (m *Metrics) BMC(c bmc.Call) {
-	what := string(c.Capability)
-	if what == "" {
-		what = "identity"
-	}
-	m.bmcs.WithLabelValues(what, c.Protocol).Observe(c.Took.Seconds())
+	m.bmcs.WithLabelValues(c.Capability, c.Protocol).Observe(c.Took.Seconds())
 	if c.Failed {
-		class := string(c.Class)
-		if class == "" {
-			class = "other"
-		}
-		m.failures.WithLabelValues(what, c.Protocol, class).Inc()
+		m.failures.WithLabelValues(c.Capability, c.Protocol, cmp.Or(string(c.Class), "other")).Inc()
 	}
 }
 

@@ -172,7 +172,7 @@ func (e *Engine) Members(ctx context.Context, since time.Duration) ([]Member, er
 	err := e.db.Read().NewSelect().Model(&out).ColumnExpr("conductor.*").
 		ColumnExpr("seen >= "+now+" - ? AS alive", LeaseTime.Milliseconds()).
 		ColumnExpr("(SELECT count(*) FROM lease WHERE lease.owner = conductor.id AND lease.expires >= "+now+") AS held").
-		ColumnExpr("(SELECT count(*) FROM river_job WHERE river_job.queue = conductor.id AND river_job.state IN ('available', 'running', 'retryable', 'scheduled')) AS waiting").
+		ColumnExpr("(SELECT count(*) FROM river_job WHERE river_job.queue = conductor.id AND " + jobLives + ") AS waiting").
 		Where("seen >= "+now+" - ?", since.Milliseconds()).Order("started_at", "id").Scan(ctx)
 	return out, fault.Wrap("listing the conductors", err)
 }
@@ -220,7 +220,7 @@ func (e *Engine) move(ctx context.Context, members []Member) (int, error) {
 		Grp, Workflow, Subject string
 	}
 	err := e.db.Read().NewRaw(`SELECT river_job.id, river_job.queue, run.grp, run.workflow, run.subject FROM run JOIN river_job ON river_job.id = run.job_id
-		WHERE run.ended_at IS NULL AND river_job.state IN ('available', 'retryable', 'scheduled')`).Scan(ctx, &jobs)
+		WHERE run.ended_at IS NULL AND `+jobWaits).Scan(ctx, &jobs)
 	if err != nil {
 		return 0, fault.E(fault.Unavailable, "looking over the runs that wait", err)
 	}
@@ -233,7 +233,7 @@ func (e *Engine) move(ctx context.Context, members []Member) (int, error) {
 	moved := 0
 	for _, k := range slices.SortedFunc(maps.Keys(to), cmp.Compare[Holder]) {
 		err := e.db.Tx(ctx, func(ctx context.Context, tx Tx) error {
-			res, err := tx.NewRaw("UPDATE river_job SET queue = ? WHERE id IN (?) AND state IN ('available', 'retryable', 'scheduled')", k, bun.List(to[k])).Exec(ctx)
+			res, err := tx.NewRaw("UPDATE river_job SET queue = ? WHERE id IN (?) AND "+jobWaits, k, bun.List(to[k])).Exec(ctx)
 			if err != nil {
 				return err
 			}

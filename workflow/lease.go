@@ -192,7 +192,7 @@ func (e *Engine) Adopt(ctx context.Context) (int, error) {
 			Where("wake_at < ?", now.Add(-orphanAge)).
 			Where("NOT EXISTS (SELECT 1 FROM lease WHERE lease.subject = run.subject AND lease.expires >= " + e.db.NowMillis() + ")").
 			// A look that waits in a queue is not lost, however long the queue is; HandOn sees to it that somebody works on that queue.
-			Where("NOT EXISTS (SELECT 1 FROM river_job WHERE river_job.id = run.job_id AND river_job.state IN ('available', 'retryable', 'scheduled'))").
+			Where("NOT EXISTS (SELECT 1 FROM river_job WHERE river_job.id = run.job_id AND " + jobWaits + ")").
 			OrderExpr("wake_at").Limit(200).Scan(ctx)
 		if err != nil {
 			return err

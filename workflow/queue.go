@@ -33,6 +33,12 @@ type Job struct {
 	Urgent bool   // before what is not
 }
 
+// The states of jobs in the queue's table, for SQL: of those that wait to be taken, and of those that are not over.
+const (
+	jobWaits = "river_job.state IN ('available', 'retryable', 'scheduled')"
+	jobLives = "river_job.state IN ('available', 'running', 'retryable', 'scheduled')"
+)
+
 // The priorities of jobs in the queue; lower numbers come first.
 const (
 	urgently = 1

@@ -7,19 +7,32 @@ import (
 	"github.com/hagane-cloud/hagane/fault"
 )
 
+// atWork returns the live run of subject; that there is none is a Conflict, in which what says what was asked for.
+func (e *Engine) atWork(ctx context.Context, tx Tx, subject, what string) (*Run, error) {
+	run, err := e.Live(ctx, tx, subject)
+	if err == nil && run == nil {
+		err = fault.Errorf(fault.Conflict, "nothing is at work on %s %s", subject, what)
+	}
+	return run, err
+}
+
+// stepOf returns what is laid down about a run's step in hand; nil when this program does not have it.
+func (e *Engine) stepOf(run *Run) *step {
+	def := e.defs[run.Workflow]
+	if def == nil || def.index(run.Step) < 0 {
+		return nil
+	}
+	return &def.steps[def.index(run.Step)]
+}
+
 // Abort asks for the live run of subject to be given up and undone. It takes effect after the step in hand.
 func (e *Engine) Abort(ctx context.Context, tx Tx, subject, why string) error {
-	run, err := e.Live(ctx, tx, subject)
+	run, err := e.atWork(ctx, tx, subject, "that could be aborted")
 	if err != nil {
 		return err
 	}
-	if run == nil {
-		return fault.Errorf(fault.Conflict, "nothing is at work on %s that could be aborted", subject)
-	}
-	if def, ok := e.defs[run.Workflow]; ok {
-		if i := def.index(run.Step); i >= 0 && def.steps[i].notAbortable {
-			return fault.Errorf(fault.Conflict, "the step %q must not be interrupted; it ends by %s", run.Step, run.StepDeadline.Format(time.RFC3339))
-		}
+	if st := e.stepOf(run); st != nil && st.notAbortable {
+		return fault.Errorf(fault.Conflict, "the step %q must not be interrupted; it ends by %s", run.Step, run.StepDeadline.Format(time.RFC3339))
 	}
 	if _, err := tx.NewUpdate().Model((*Run)(nil)).Set("abort = ?", why).Set("hold = ''").Where("id = ?", run.ID).Exec(ctx); err != nil {
 		return fault.E(fault.Internal, "aborting the run of "+subject, err)
@@ -30,12 +43,9 @@ func (e *Engine) Abort(ctx context.Context, tx Tx, subject, why string) error {
 
 // Hold stops the live run of subject before its next step until Release.
 func (e *Engine) Hold(ctx context.Context, tx Tx, subject, why string) error {
-	run, err := e.Live(ctx, tx, subject)
+	run, err := e.atWork(ctx, tx, subject, "that could be held")
 	if err != nil {
 		return err
-	}
-	if run == nil {
-		return fault.Errorf(fault.Conflict, "nothing is at work on %s that could be held", subject)
 	}
 	if _, err := tx.NewUpdate().Model((*Run)(nil)).Set("hold = ?", why).Where("id = ?", run.ID).Exec(ctx); err != nil {
 		return fault.E(fault.Internal, "holding the run of "+subject, err)
@@ -75,14 +85,11 @@ func (e *Engine) resume(ctx context.Context, tx Tx, run *Run) error {
 
 // Retry gives the step in hand of the live run of subject its whole time again, and has it looked at now.
 func (e *Engine) Retry(ctx context.Context, tx Tx, subject string) error {
-	run, err := e.Live(ctx, tx, subject)
+	run, err := e.atWork(ctx, tx, subject, "that could be tried again")
 	if err != nil {
 		return err
 	}
-	switch {
-	case run == nil:
-		return fault.Errorf(fault.Conflict, "nothing is at work on %s that could be tried again", subject)
-	case run.Phase == Held:
+	if run.Phase == Held {
 		return fault.Errorf(fault.Conflict, "the run is held (%s); release it", run.Hold)
 	}
 	if err := e.renewStep(ctx, tx, run); err != nil {
@@ -93,29 +100,26 @@ func (e *Engine) Retry(ctx context.Context, tx Tx, subject string) error {
 
 // renewStep lets the time of a run's step in hand begin anew.
 func (e *Engine) renewStep(ctx context.Context, tx Tx, run *Run) error {
-	def, ok := e.defs[run.Workflow]
-	if !ok || def.index(run.Step) < 0 {
+	st := e.stepOf(run)
+	if st == nil {
 		return nil
 	}
-	_, err := tx.NewUpdate().Model((*Run)(nil)).Set("step_deadline = ?", e.now().Add(def.steps[def.index(run.Step)].within)).Where("id = ?", run.ID).Exec(ctx)
+	_, err := tx.NewUpdate().Model((*Run)(nil)).Set("step_deadline = ?", e.now().Add(st.within)).Where("id = ?", run.ID).Exec(ctx)
 	return fault.Wrap("giving the run of "+run.Subject+" more time", err)
 }
 
 // Skip passes over the step in hand of the live run of subject. A step that later ones rely on can not be passed over; what should
 // have been given back always can, and the subject's host then hears that it was not.
 func (e *Engine) Skip(ctx context.Context, tx Tx, subject, why string) error {
-	run, err := e.Live(ctx, tx, subject)
+	run, err := e.atWork(ctx, tx, subject, "whose step could be passed over")
 	if err != nil {
 		return err
 	}
-	if run == nil {
-		return fault.Errorf(fault.Conflict, "nothing is at work on %s whose step could be passed over", subject)
-	}
-	def, ok := e.defs[run.Workflow]
-	if !ok || def.index(run.Step) < 0 {
+	st := e.stepOf(run)
+	if st == nil {
 		return fault.Errorf(fault.Conflict, "the step %q belongs to another version of the program; ask a process of that version", run.Step)
 	}
-	if !run.Undoing && !def.steps[def.index(run.Step)].skippable {
+	if !run.Undoing && !st.skippable {
 		return fault.Errorf(fault.Conflict, "the step %q can not be passed over, as later ones rely on it; retry it or abort the run", run.Step)
 	}
 	_, err = tx.NewUpdate().Model((*Run)(nil)).Set("skip = ?", why).Set("skip_visit = ?", run.Visit).Where("id = ?", run.ID).Exec(ctx)
@@ -128,10 +132,8 @@ func (e *Engine) Skip(ctx context.Context, tx Tx, subject, why string) error {
 // StepOf is what is laid down about one step of a workflow.
 type StepOf struct {
 	Name         string
-	Within       time.Duration
 	NotAbortable bool
 	Skippable    bool
-	Undoable     bool // it gives back what it borrowed
 }
 
 // StepsOf returns the steps of a workflow in their order; nil when this program does not have it.
@@ -142,7 +144,7 @@ func (e *Engine) StepsOf(workflow string) []StepOf {
 	}
 	var out []StepOf
 	for _, s := range def.steps {
-		out = append(out, StepOf{s.name, s.within, s.notAbortable, s.skippable, s.undo != nil})
+		out = append(out, StepOf{s.name, s.notAbortable, s.skippable})
 	}
 	return out
 }

@@ -81,7 +81,7 @@ func (e *Engine) Standings(ctx context.Context, w Wanted) ([]Standing, error) {
 	out := []Standing{}
 	q := e.db.Read().NewSelect().Model(&out).ModelTableExpr("run").ColumnExpr("run.*").
 		ColumnExpr("COALESCE((SELECT owner FROM lease WHERE lease.subject = run.subject AND lease.expires >= " + e.db.NowMillis() + "), '') AS owner").
-		ColumnExpr("COALESCE((SELECT queue FROM river_job WHERE river_job.id = run.job_id AND river_job.state IN ('available', 'running', 'retryable', 'scheduled')), '') AS keeper")
+		ColumnExpr("COALESCE((SELECT queue FROM river_job WHERE river_job.id = run.job_id AND " + jobLives + "), '') AS keeper")
 	if w.Ended {
 		q = q.Where("run.ended_at IS NOT NULL").OrderExpr("run.ended_at DESC")
 	} else {

@@ -135,9 +135,8 @@ type Instant interface{ Instant() bool }
 // never recorded, it would be taken once more and find the same.
 func (t *turn) passOn(i int) {
 	before := *t.run
-	now := t.now()
-	t.unsaid = append(t.unsaid, StepRecord{RunID: before.ID, Visit: before.Visit, Step: before.Step, Attempts: before.Attempt + 1, Outcome: "done",
-		StartedAt: before.StepAt, EndedAt: bun.NullTime{Time: now}})
+	t.run.Attempt++
+	t.unsaid = append(t.unsaid, t.recordOf("done", "", true))
 	t.begin(t.run, t.def.steps[i+1])
 	t.observe(&before, "done")
 }
@@ -351,8 +350,8 @@ func (t *turn) save(ctx context.Context, tx Tx) error {
 	return err
 }
 
-// write keeps the history of the step in hand.
-func (t *turn) write(ctx context.Context, tx Tx, outcome, why string, ended bool) error {
+// recordOf is the history's line of the step in hand.
+func (t *turn) recordOf(outcome, why string, ended bool) StepRecord {
 	rec := StepRecord{
 		RunID: t.run.ID, Visit: t.run.Visit, Step: t.run.Step, Undo: t.run.Undoing, Attempts: t.run.Attempt,
 		Outcome: outcome, Reason: why, StartedAt: t.run.StepAt,
@@ -360,7 +359,12 @@ func (t *turn) write(ctx context.Context, tx Tx, outcome, why string, ended bool
 	if ended {
 		rec.EndedAt = bun.NullTime{Time: t.now()}
 	}
-	all := append(slices.Clone(t.unsaid), rec)
+	return rec
+}
+
+// write keeps the history of the step in hand.
+func (t *turn) write(ctx context.Context, tx Tx, outcome, why string, ended bool) error {
+	all := append(slices.Clone(t.unsaid), t.recordOf(outcome, why, ended))
 	_, err := tx.NewInsert().Model(&all).
 		On("CONFLICT (run_id, visit) DO UPDATE").
 		Set("attempts = EXCLUDED.attempts").Set("outcome = EXCLUDED.outcome").

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -104,20 +105,10 @@ func printRuns(w io.Writer, runs []operator.Run) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(t, "NODE\tWORKFLOW\tPHASE\tPROGRESS\tSINCE\tTRIES\tUNTIL\tWHY")
 	for _, r := range runs {
-		why := r.Reason
-		if r.Error != "" {
-			why = r.Error
-		}
-		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%v\t%d\t%v\t%s\n", orID(r.NodeName, r.Node), r.Workflow, r.Phase, r.Progress, r.StepBegan, r.Attempts, r.StepUntil, why)
+		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%v\t%d\t%v\t%s\n", cmp.Or(r.NodeName, r.Node), r.Workflow, r.Phase, r.Progress, r.StepBegan, r.Attempts, r.StepUntil,
+			cmp.Or(r.Error, r.Reason))
 	}
 	return t.Flush()
-}
-
-func orID(name, id string) string {
-	if name == "" {
-		return id
-	}
-	return name
 }
 
 func runShowCommand(connect func(context.Context) (*client.Cloud, error)) *cobra.Command {
