@@ -87,8 +87,17 @@ func past(t time.Time) bool {
 	return now.After(t) || now.Round(0).After(t.Round(0))
 }
 
+type subjectKey struct{}
+
+// Subject is whose lease is asked for, or held, under a context; "" is nobody's.
+func Subject(ctx context.Context) string {
+	subject, _ := ctx.Value(subjectKey{}).(string)
+	return subject
+}
+
 // acquire takes the lease of subject, unless somebody else holds it.
 func (e *Engine) acquire(ctx context.Context, subject string, h Holder) (*Lease, bool, error) {
+	ctx = context.WithValue(ctx, subjectKey{}, subject)
 	l := &Lease{Subject: subject, Owner: h}
 	now := e.db.NowMillis()
 	asked := time.Now()
@@ -113,6 +122,7 @@ func (e *Engine) acquire(ctx context.Context, subject string, h Holder) (*Lease,
 // under returns a context in which whoever changes hardware asks first whether the lease is still held, and whose transactions
 // prove it.
 func (e *Engine) under(ctx context.Context, l *Lease) context.Context {
+	ctx = context.WithValue(ctx, subjectKey{}, l.Subject)
 	ctx = db.Guard(ctx, func(ctx context.Context, tx Tx) error {
 		fence.Touch(ctx)
 		return e.prove(ctx, tx, l)
@@ -137,7 +147,7 @@ func (e *Engine) prove(ctx context.Context, tx Tx, l *Lease) error {
 // release gives a lease back. Nothing is lost if that fails: it runs out.
 func (e *Engine) release(l *Lease) {
 	e.held.drop(l)
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), subjectKey{}, l.Subject), 5*time.Second)
 	defer cancel()
 	err := e.db.Tx(ctx, func(ctx context.Context, tx Tx) error {
 		_, err := tx.NewRaw("UPDATE lease SET expires = 0 WHERE subject = ? AND owner = ? AND fence = ?", l.Subject, l.Owner, l.Fence).Exec(ctx)
