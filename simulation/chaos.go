@@ -1,0 +1,152 @@
+package simulation
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/hagane-cloud/hagane/bmc"
+)
+
+// misfortune is something that goes wrong for a while.
+type misfortune struct {
+	name        string
+	least, most time.Duration
+	strike      func(s *simulation) (heal func(), what string)
+}
+
+// misfortunes are all that go wrong beside what BMCs and agents do by themselves.
+var misfortunes = []misfortune{
+	{"a process dies", 3 * time.Second, 40 * time.Second, (*simulation).die},
+	{"a process dies", 3 * time.Second, 40 * time.Second, (*simulation).die},
+	{"a process is paused", 5 * time.Second, 90 * time.Second, (*simulation).pause},
+	{"a process is paused", 5 * time.Second, 90 * time.Second, (*simulation).pause},
+	{"a process is cut off from the database", 2 * time.Second, 40 * time.Second, (*simulation).cutFromStore},
+	{"a process is cut off from BMCs", 5 * time.Second, 60 * time.Second, (*simulation).cutFromRack},
+	{"the database fails over", 2 * time.Second, 60 * time.Second, (*simulation).failOver},
+	{"answers of the database are lost", 5 * time.Second, 60 * time.Second, (*simulation).loseAnswers},
+	{"a BMC is silent", 10 * time.Second, 4 * time.Minute, (*simulation).silence},
+	{"a BMC shows an old state", 5 * time.Second, 20 * time.Second, (*simulation).lag},
+	{"a machine loses its power", time.Second, 2 * time.Second, (*simulation).outage},
+	{"somebody presses a machine's button", time.Second, 2 * time.Second, (*simulation).finger},
+}
+
+// strike has something go wrong, some time from now, and heals it.
+func (s *simulation) strike(n int) {
+	who := fmt.Sprintf("misfortune %d", n)
+	s.sleep(who, 0, 4*time.Minute)
+	if s.over || !s.troubled {
+		return
+	}
+	m := oneOf(s.turnstile, misfortunes...)
+	lasts := s.between(m.least, m.most)
+	s.lasting = lasts
+	heal, what := m.strike(s)
+	if heal == nil {
+		return
+	}
+	s.counts[m.name]++
+	s.trace.note("%s: %s, for %s", m.name, what, lasts.Round(time.Second))
+	s.disturbed = time.Now()
+	s.sleep(who, lasts, lasts)
+	heal()
+	s.trace.note("%s: %s: over", m.name, what)
+	s.disturbed = time.Now()
+}
+
+// living draws a process that nothing is wrong with.
+func (s *simulation) living() *process {
+	var all []*process
+	for _, p := range s.processes {
+		if p.healthy() {
+			all = append(all, p)
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return oneOf(s.turnstile, all...)
+}
+
+func (s *simulation) die() (func(), string) {
+	p := s.living()
+	if p == nil {
+		return nil, ""
+	}
+	s.kill(p)
+	return func() {
+		if s.over {
+			return
+		}
+		if _, err := s.launch(p.place, p.drives); err != nil {
+			s.wrong("a process does not start: %v", err)
+		}
+	}, p.name
+}
+
+func (s *simulation) pause() (func(), string) {
+	p := s.living()
+	if p == nil {
+		return nil, ""
+	}
+	p.paused = time.Now().Add(s.lasting)
+	s.store.lose(p)
+	return func() {}, p.name
+}
+
+func (s *simulation) cutFromStore() (func(), string) {
+	p := s.living()
+	if p == nil {
+		return nil, ""
+	}
+	p.cutFromDB = true
+	s.store.lose(p)
+	return func() { p.cutFromDB = false }, p.name
+}
+
+func (s *simulation) cutFromRack() (func(), string) {
+	p := s.living()
+	if p == nil {
+		return nil, ""
+	}
+	p.cutFromBMCs = true
+	return func() { p.cutFromBMCs = false }, p.name
+}
+
+func (s *simulation) failOver() (func(), string) {
+	if s.store.down {
+		return nil, ""
+	}
+	s.store.fail()
+	return func() { s.store.down = false }, "all"
+}
+
+func (s *simulation) loseAnswers() (func(), string) {
+	const oneIn = 8
+	s.store.lossy = oneIn
+	return func() { s.store.lossy = 0 }, "one in 8"
+}
+
+func (s *simulation) silence() (func(), string) {
+	m := oneOf(s.turnstile, s.machines...)
+	m.silent = time.Now().Add(s.lasting)
+	return func() {}, m.name
+}
+
+func (s *simulation) lag() (func(), string) {
+	m := oneOf(s.turnstile, s.machines...)
+	m.showed = m.power
+	m.stale = time.Now().Add(s.lasting)
+	return func() {}, m.name
+}
+
+func (s *simulation) outage() (func(), string) {
+	m := oneOf(s.turnstile, s.machines...)
+	s.press(m, bmc.PowerOff)
+	return func() {}, m.name
+}
+
+func (s *simulation) finger() (func(), string) {
+	m := oneOf(s.turnstile, s.machines...)
+	s.press(m, oneOf(s.turnstile, bmc.Reset, bmc.PowerOn))
+	return func() {}, m.name
+}

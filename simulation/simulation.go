@@ -1,0 +1,164 @@
+package simulation
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hagane-cloud/hagane/fault"
+	"github.com/hagane-cloud/hagane/network"
+	"github.com/hagane-cloud/hagane/secret"
+	"github.com/hagane-cloud/hagane/workflow"
+)
+
+// Options say what is simulated.
+type Options struct {
+	Seed  uint64
+	Days  int       // simulated; 0 is one
+	Quiet bool      // nothing goes wrong by itself
+	Trace io.Writer // takes the whole trace; nil keeps the end of it
+}
+
+// Outcome is what came of a simulation.
+type Outcome struct {
+	Wrong       []string // what must not be, the first of it at most
+	Fingerprint string   // of the whole trace
+	Passes      int      // through the turnstile
+	Statements  int      // of SQL
+	Lasted      time.Duration
+	Notes       []string // what happened, in large
+	Tail        string   // the end of the trace
+	Ambiguous   int      // how often the order of two was chance
+	Counts      map[string]int
+}
+
+// simulation is a cloud, with its machines and the people who use it.
+type simulation struct {
+	*turnstile
+	o         Options
+	store     *store
+	box       *secret.Box
+	images    string // the folder of the images' data
+	machines  []*machine
+	projects  []*project
+	image     string // that servers are made of
+	imageSum  string // what is written of it
+	flavor    string
+	processes []*process // by their places
+	launched  int
+	actors    sync.WaitGroup // people, machines and agents
+	running   sync.WaitGroup // processes
+	lasting   time.Duration  // of the misfortune that begins
+	troubled  bool           // BMCs, agents and the switch misbehave
+	failed    []string       // what must not be
+	counts    map[string]int
+
+	life      map[string]seen // the nodes as they were last seen
+	owned     map[workflow.RunID]time.Time
+	disturbed time.Time // when something last happened to a conductor or the database
+	sampled   time.Time
+	owners    map[string]string // project of each server that ever was
+}
+
+// project is a tenant.
+type project struct {
+	id      string
+	network network.Network
+}
+
+const switchName = "rack"
+
+// mostWrong bounds how much of what must not be is told.
+const mostWrong = 20
+
+// wrong notes what must not be. The simulation ends with it.
+func (s *simulation) wrong(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	s.trace.note("WRONG: %s", text)
+	if len(s.failed) < mostWrong {
+		s.failed = append(s.failed, s.trace.at()+" "+text)
+	}
+}
+
+// query asks the database itself, past all that happens to processes.
+func (s *simulation) query(text string) [][]driver.Value {
+	rows, err := s.store.read.QueryContext(context.Background(), s.store.atNow(text), nil)
+	if err != nil {
+		s.wrong("%s: %v", text, err)
+		return nil
+	}
+	defer func() { _ = rows.Close() }() // it was read to its end
+	var all [][]driver.Value
+	for {
+		row := make([]driver.Value, len(rows.Columns()))
+		if err := rows.Next(row); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			s.wrong("%s: %v", text, err)
+			return all
+		}
+		all = append(all, slices.Clone(row))
+	}
+}
+
+// lease is who has the right to work on a node by the records.
+type lease struct {
+	owner   string
+	expires int64 // milliseconds since 1970
+}
+
+func (s *simulation) leaseOf(subject string) lease {
+	for _, row := range s.query("SELECT owner, expires FROM lease WHERE subject = '" + subject + "'") {
+		return lease{fmt.Sprint(row[0]), row[1].(int64)}
+	}
+	return lease{}
+}
+
+// nameOf is the name of the process with an id.
+func (s *simulation) nameOf(holder string) string {
+	for _, p := range s.processes {
+		if string(p.id) == holder {
+			return p.name
+		}
+	}
+	return holder
+}
+
+func (s *simulation) machineOf(node string) *machine {
+	i := slices.IndexFunc(s.machines, func(m *machine) bool { return m.node == node })
+	if i < 0 {
+		return nil
+	}
+	return s.machines[i]
+}
+
+// projectOf is whose server it is, or was.
+func (s *simulation) projectOf(server string) string { return s.owners[server] }
+
+// ask makes a call to one of the processes that answer calls.
+func (s *simulation) ask(who string, fn func(ctx context.Context, p *process) error) error {
+	var up []*process
+	for _, p := range s.processes {
+		if !p.drives && !p.dead {
+			up = append(up, p)
+		}
+	}
+	if len(up) == 0 {
+		s.sleep(who, time.Millisecond, 10*time.Millisecond)
+		return fault.E(fault.Unavailable, "nobody listens", errGone)
+	}
+	p := oneOf(s.turnstile, up...)
+	err := fn(acting(context.Background(), who), p)
+	if err != nil && fault.KindOf(err) == fault.Internal && !errors.Is(err, errGone) && !p.dead {
+		s.wrong("%s: a call is answered with a defect: %v", who, err)
+	}
+	if err == nil && p.dead {
+		err = fault.E(fault.Unavailable, "the connection was closed", errGone)
+	}
+	return err
+}
