@@ -3,8 +3,11 @@ package workflow
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/uptrace/bun"
 
 	"github.com/hagane-cloud/hagane/db"
 	"github.com/hagane-cloud/hagane/fault"
@@ -56,6 +59,20 @@ func (h *held) drop(l *Lease) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.all, l)
+}
+
+// subjects are those whose leases an owner knows that it holds, in order.
+func (h *held) subjects(owner Holder) []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var all []string
+	for l := range h.all {
+		if l.Owner == owner {
+			all = append(all, l.Subject)
+		}
+	}
+	slices.Sort(all)
+	return all
 }
 
 // renewed notes that all leases of an owner were renewed that had not run out. Those that may have run out before the answer
@@ -158,13 +175,19 @@ func (e *Engine) release(l *Lease) {
 	}
 }
 
-// Renew renews all leases of a holder that have not run out, and reports it alive.
+// Renew renews all leases of a holder that have not run out, and reports it alive. One that stands in its name without its knowledge, as
+// the answer that granted it was lost or it could not be given back, is let run out: nobody is at work under it.
 func (e *Engine) Renew(ctx context.Context, h Holder) error {
 	now := e.db.NowMillis()
 	asked := time.Now()
+	subjects := e.held.subjects(h)
 	err := e.db.Tx(ctx, func(ctx context.Context, tx Tx) error {
-		if _, err := tx.NewRaw(`UPDATE lease SET expires = `+now+` + ? WHERE owner = ? AND expires >= `+now, LeaseTime.Milliseconds(), h).Exec(ctx); err != nil {
-			return err
+		if len(subjects) > 0 {
+			_, err := tx.NewRaw(`UPDATE lease SET expires = `+now+` + ? WHERE owner = ? AND subject IN (?) AND expires >= `+now,
+				LeaseTime.Milliseconds(), h, bun.List(subjects)).Exec(ctx)
+			if err != nil {
+				return err
+			}
 		}
 		_, err := tx.NewRaw("UPDATE conductor SET seen = "+now+" WHERE id = ? AND seen > 0", h).Exec(ctx)
 		return err
