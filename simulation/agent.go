@@ -20,7 +20,7 @@ const (
 // boot plays what a machine does after it was started: firmware, then the agent or what is on the disk.
 func (s *simulation) boot(m *machine, boots int) {
 	who := fmt.Sprintf("%s start %d", m.name, boots)
-	s.sleep(who, 10*time.Second, 40*time.Second)
+	s.sleep(who, 5*time.Second, 20*time.Second)
 	if m.boots != boots || s.over {
 		return
 	}
@@ -82,7 +82,7 @@ func (a *agent) run() {
 	}
 	if a.troubled && a.chance(15) {
 		a.trace.note("%s: the agent calls late", a.m.name)
-		a.sleep(a.who, time.Minute, 8*time.Minute)
+		a.sleep(a.who, 30*time.Second, 3*time.Minute)
 	}
 	if !a.claim("nonce 1") {
 		return
@@ -213,7 +213,7 @@ func (a *agent) carryOut(o *protocol.Order) protocol.Beat {
 func (a *agent) work(o *protocol.Order, dies bool) {
 	took := a.between(time.Second, 5*time.Second)
 	if o.Erase != nil || o.Write != nil {
-		took = a.between(15*time.Second, 90*time.Second)
+		took = a.between(5*time.Second, 45*time.Second)
 	}
 	if dies {
 		took /= 2

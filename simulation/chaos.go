@@ -33,7 +33,7 @@ var misfortunes = []misfortune{
 // strike has something go wrong, some time from now, and heals it.
 func (s *simulation) strike(n int) {
 	who := fmt.Sprintf("misfortune %d", n)
-	s.sleep(who, 0, 4*time.Minute)
+	s.sleep(who, 0, 2*time.Minute)
 	if s.over || !s.troubled {
 		return
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/hagane-cloud/hagane/server"
 )
 
-// Run simulates a cloud in a folder of its own, until all days are over or something is wrong. It is to be called in a bubble of
+// Run simulates a cloud, with its database in a folder, until all days are over or something is wrong. It is to be called in a bubble of
 // testing/synctest, with cryptographic randomness that comes from the seed.
 func (t *Template) Run(o Options, dir string) (Outcome, error) {
 	time.Sleep(time.Until(t.made.Add(time.Hour)))
@@ -36,7 +36,7 @@ func (t *Template) Run(o Options, dir string) (Outcome, error) {
 }
 
 // hours is how often a day people sit down to work.
-const hours = 4
+const hours = 3
 
 // day is a day of people's work and of what goes wrong in it.
 func (s *simulation) day(day int) {

@@ -21,11 +21,9 @@ type seen struct {
 
 // afterCommit compares the records with the world and with the life of a node, whenever one of them has changed.
 func (s *simulation) afterCommit(_ *session, text string) {
-	if strings.Contains(text, "river_job") {
+	if strings.Contains(text, "INSERT INTO river_job") || strings.Contains(text, "UPDATE river_job SET state = 'available'") || strings.Contains(text, "UPDATE river_job SET queue") {
 		for _, p := range s.processes {
-			if p.queue.name != "" {
-				p.queue.poked = true
-			}
+			p.queue.poked = true
 		}
 	}
 	if strings.Contains(text, `"node"`) || strings.Contains(text, `"server"`) || strings.Contains(text, `DELETE FROM "server`) {
@@ -49,9 +47,13 @@ func (s *simulation) compare() {
 		}
 		on[n] = id
 	}
-	rows := s.query(`SELECT node.id, node.state, node.owner, COALESCE(run.phase, ''), COALESCE(run.workflow, ''), node.run_id FROM node LEFT JOIN run ON run.id = node.run_id`)
+	s.watched = time.Time{}
+	rows := s.query(`SELECT node.id, node.state, node.owner, COALESCE(run.phase, ''), COALESCE(run.workflow, ''), node.power_due FROM node LEFT JOIN run ON run.id = node.run_id`)
 	now := map[string]seen{}
 	for _, row := range rows {
+		if due := s.timeOf(row[5]); s.watched.IsZero() || due.Before(s.watched) {
+			s.watched = due
+		}
 		id, owner := fmt.Sprint(row[0]), fmt.Sprint(row[2])
 		at := seen{node.Place{State: node.State(fmt.Sprint(row[1])), Failed: fmt.Sprint(row[3]) == string(workflow.Failed)}, owner}
 		now[id] = at
@@ -199,6 +201,7 @@ func (s *simulation) sample() {
 		return
 	}
 	s.sampled = time.Now()
+	s.counts["seconds awake"]++
 	up := slices.ContainsFunc(s.processes, func(p *process) bool { return p != nil && p.drives && p.healthy() })
 	if s.store.down || !up || s.store.lossy > 0 {
 		s.disturbed = s.sampled
@@ -228,6 +231,7 @@ func (s *simulation) sample() {
 		}
 	}
 	s.owned = owned
+
 	s.doze(len(owned) == 0)
 }
 
@@ -248,7 +252,7 @@ func (s *simulation) timeOf(v driver.Value) time.Time {
 // doze has all processes stand still while nothing is under way and nobody will ask for anything soon: their beats would find nothing to
 // do, a hundred thousand times a day.
 func (s *simulation) doze(idle bool) {
-	const worth, before = time.Minute, 15 * time.Second
+	const worth, before = 25 * time.Second, 5 * time.Second
 	if !idle || s.over {
 		return
 	}

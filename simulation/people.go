@@ -29,13 +29,13 @@ func (s *simulation) told(who, what string, err error) {
 // tenant asks for some things in a row, as people do who sit down to work.
 func (s *simulation) tenant(p *project, sitting int) {
 	who := fmt.Sprintf("tenant %s.%d", p.id[30:], sitting)
-	s.sleep(who, 0, 3*time.Minute)
+	s.sleep(who, 0, 90*time.Second)
 	for range 1 + s.draw.IntN(3) {
 		if s.over || !s.troubled && !s.o.Quiet {
 			return
 		}
 		s.request(p, who)
-		s.sleep(who, time.Second, 100*time.Second)
+		s.sleep(who, time.Second, 45*time.Second)
 	}
 }
 
@@ -96,7 +96,7 @@ func (s *simulation) create(p *project, who string) {
 // operator looks after the cloud: repairs what is held, and now and then meddles.
 func (s *simulation) operator(sitting int) {
 	who := fmt.Sprintf("operator.%d", sitting)
-	s.sleep(who, 0, 2*time.Minute)
+	s.sleep(who, 0, time.Minute)
 	for range 2 + s.draw.IntN(3) {
 		if s.over || !s.troubled && !s.o.Quiet {
 			return
@@ -105,7 +105,7 @@ func (s *simulation) operator(sitting int) {
 		if s.chance(2) {
 			s.meddle(who)
 		}
-		s.sleep(who, 20*time.Second, 90*time.Second)
+		s.sleep(who, 10*time.Second, 50*time.Second)
 	}
 }
 

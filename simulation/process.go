@@ -73,7 +73,7 @@ func (s *simulation) launch(place int, drives bool) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.nodes = node.NewService(node.Options{DB: p.db, Engine: p.engine, Box: s.box, Network: p.networks, Open: s.openBMC(p), Log: log,
+	p.nodes = node.NewService(node.Options{DB: p.db, Engine: p.engine, Box: s.box, Network: p.networks, Open: s.openBMC(p), AgentWithin: time.Minute, Log: log,
 		AgentAPI:     func(network string) string { return "http://" + network + "/agent/v1" },
 		AgentAddress: func(context.Context, string, string) (netip.Prefix, error) { return netip.Prefix{}, errNoMedia },
 		MediaBase:    func(context.Context) (string, error) { return "", errNoMedia }})
@@ -110,11 +110,7 @@ func (s *simulation) serve(ctx context.Context, p *process, log *slog.Logger) {
 		<-ctx.Done()
 		return
 	}
-	c := conductor.New(p.db, p.engine, conductor.Options{ID: p.id, Roles: "conductor", Version: "simulated", Log: log, Beat: func(loop string) {
-		if !p.dead {
-			s.wait(&pass{who: p, label: p.name + " | " + loop, most: time.Millisecond})
-		}
-	}})
+	c := conductor.New(p.db, p.engine, conductor.Options{ID: p.id, Roles: "conductor", Version: "simulated", Log: log, Beat: func(loop string) { s.beat(p, loop) }})
 	p.conductor, p.queue.look = c, c.Look
 	c.Every("watch the power", time.Second, func(ctx context.Context) error { return p.nodes.Watch(ctx, p.id) })
 	c.Every("compare restored nodes", 15*time.Second, func(ctx context.Context) error { return p.nodes.Confirm(ctx, p.id) })
@@ -130,6 +126,34 @@ func (s *simulation) serve(ctx context.Context, p *process, log *slog.Logger) {
 		}
 	}
 }
+
+// beat lets a loop go on. While nothing is due that it could find it stands still: its beats would cost more than all else. A loop
+// that comes late is nothing that the others could rely on not to happen.
+func (s *simulation) beat(p *process, loop string) {
+	if p.dead {
+		return
+	}
+	b := &pass{who: p, label: p.name + " | " + loop, most: time.Millisecond}
+	due := func() bool { return true }
+	switch loop {
+	case "watch the power":
+		due = func() bool { return s.watched.Before(time.Now()) }
+	case "hand runs on":
+		due = func() bool { return time.Since(s.disturbed) < unrest }
+	case "adopt runs":
+		due = func() bool { return len(s.owned) > 0 }
+	}
+	if !due() {
+		b.least, b.most, b.early = slowly, slowly, due
+	}
+	s.wait(b)
+}
+
+// How long after a disturbance the loops keep their beat, and how rarely they come while nothing is due.
+const (
+	unrest = 15 * time.Second
+	slowly = 5 * time.Second
+)
 
 // kill ends a process as SIGKILL does: nothing that it still does is seen by anybody.
 func (s *simulation) kill(p *process) {

@@ -60,6 +60,7 @@ type simulation struct {
 
 	life      map[string]seen // the nodes as they were last seen
 	owned     map[workflow.RunID]time.Time
+	watched   time.Time // when the power of a node is to be looked at next
 	disturbed time.Time // when something last happened to a conductor or the database
 	sampled   time.Time
 	owners    map[string]string // project of each server that ever was

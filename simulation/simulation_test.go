@@ -10,6 +10,7 @@ import (
 	"testing"
 	"testing/cryptotest"
 	"testing/synctest"
+	"time"
 
 	"github.com/hagane-cloud/hagane/simulation"
 )
@@ -25,7 +26,7 @@ var template = sync.OnceValues(func() (*simulation.Template, error) {
 func newTemplate(t *testing.T) *simulation.Template {
 	t.Helper()
 	var made *simulation.Template
-	dir := t.TempDir()
+	dir := folder(t)
 	t.Run("template", func(t *testing.T) {
 		cryptotest.SetGlobalRandom(t, 0)
 		synctest.Test(t, func(t *testing.T) {
@@ -41,10 +42,21 @@ func newTemplate(t *testing.T) *simulation.Template {
 	return made
 }
 
+// folder makes a folder that is gone with the test: in memory, where the system has such a place.
+func folder(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "hagane-simulation-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
 // play plays a seed.
 func play(t *testing.T, from *simulation.Template, o simulation.Options) (out simulation.Outcome) {
 	t.Helper()
-	dir := t.TempDir()
+	dir := folder(t)
 	t.Run(fmt.Sprint("seed ", o.Seed), func(t *testing.T) {
 		cryptotest.SetGlobalRandom(t, o.Seed)
 		synctest.Test(t, func(t *testing.T) {
@@ -88,8 +100,10 @@ func TestSeeds(t *testing.T) {
 			defer f.Close()
 			o.Trace = io.Writer(f)
 		}
+		begin := time.Now()
 		out := play(t, from, o)
 		t.Logf("seed %d: %s, %d passes, %d statements, %d ambiguous, %s", seed, out.Fingerprint, out.Passes, out.Statements, out.Ambiguous, out.Lasted)
+		t.Log(out.Counts["seconds awake"], time.Since(begin))
 		for _, w := range out.Wrong {
 			t.Errorf("seed %d: %s", seed, w)
 		}

@@ -42,12 +42,17 @@ func NewTemplate(dir string) (*Template, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.Close()
 	t := &Template{dir: dir}
 	if t.box, err = secret.Open(filepath.Join(dir, "secret.key")); err != nil {
 		return nil, err
 	}
-	s, err := t.begin(Options{Quiet: true}, filepath.Join(dir, "hagane.db"))
+	// Before there are processes: each opens the switch at its start.
+	at := network.Switch{Name: switchName, Driver: "simulated", Address: "simulated"}
+	if err := network.NewService(network.Options{DB: d, Box: t.box}).SetSwitch(ctx, at, "password"); err != nil {
+		return nil, err
+	}
+	d.Close()
+	s, err := t.begin(Options{Quiet: true}, t.path())
 	if err != nil {
 		return nil, err
 	}
@@ -72,9 +77,6 @@ func NewTemplate(dir string) (*Template, error) {
 func (s *simulation) enrol(t *Template) error {
 	const who = "operator"
 	p, ctx := s.processes[0], acting(context.Background(), who)
-	if err := p.networks.SetSwitch(ctx, network.Switch{Name: switchName, Driver: "simulated", Address: "simulated"}, "password"); err != nil {
-		return err
-	}
 	f, err := p.flavor(ctx)
 	if err != nil {
 		return err
@@ -134,16 +136,18 @@ func (s *simulation) allAre(want node.State) bool {
 	return len(s.query("SELECT 1 FROM node WHERE state <> '"+string(want)+"'")) == 0
 }
 
-func projectID(i int) string { return fmt.Sprintf("%032x", 0xa0+i) }
+func (t *Template) path() string { return filepath.Join(t.dir, "hagane.db") }
 
 // copyTo makes a copy of the template's database.
 func (t *Template) copyTo(path string) error {
-	raw, err := os.ReadFile(filepath.Join(t.dir, "hagane.db"))
+	raw, err := os.ReadFile(t.path())
 	if err != nil {
 		return err
 	}
 	return os.WriteFile(path, raw, 0o600)
 }
+
+func projectID(i int) string { return fmt.Sprintf("%032x", 0xa0+i) }
 
 // begin makes the simulated world on a database, with its processes.
 func (t *Template) begin(o Options, path string) (*simulation, error) {
