@@ -53,7 +53,7 @@ func (s *Service) powerEnded(ctx context.Context, tx db.Tx, n *Node, run workflo
 	return err
 }
 
-// power reads the power and records it.
+// power reads the power and records it: at once when it changed, else so often that the watch need not look.
 func (j *Job) power(ctx context.Context) (bmc.Power, error) {
 	d, err := j.BMC(ctx)
 	if err != nil {
@@ -64,7 +64,7 @@ func (j *Job) power(ctx context.Context) (bmc.Power, error) {
 		j.keepTrace(ctx, err)
 		return bmc.Unknown, err
 	}
-	if p != j.Node.Power || !j.Node.PowerAt.Before(db.Now().Add(-idlePoll/2)) || j.Node.PowerAt.IsZero() {
+	if p != j.Node.Power || j.Node.PowerAt.Before(db.Now().Add(-idlePoll/2)) || j.Node.PowerAt.IsZero() {
 		return p, j.update(ctx, func(n *Node) { n.saw(p) }, "power", "power_at", "power_due")
 	}
 	return p, nil

@@ -109,9 +109,8 @@ func (d *bmcDriver) send(ctx context.Context, what string, change bool, session 
 		return fmt.Errorf("%s: %w", what, errSession)
 	case fate != "lost" && fate != "ignored":
 		fn(d.m)
-		if change {
-			d.m.toucher = d.who.name
-		}
+	case fate == "ignored":
+		d.m.ignored++
 	}
 	if silent || fate == "lost" || fate == "unanswered" {
 		d.trace.line("%s %s: %s", d.m.name, what, fate)

@@ -88,6 +88,7 @@ func (s *simulation) settle() {
 	for _, m := range s.machines {
 		m.silent, m.stale = time.Time{}, time.Time{}
 	}
+	s.repair(who) // what an operator holds would be held for ever
 	begun := time.Now()
 	for len(s.failed) == 0 && !s.atRest() {
 		if time.Since(begun) > converges {

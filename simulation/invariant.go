@@ -202,13 +202,13 @@ func (s *simulation) sample() {
 	}
 	s.sampled = time.Now()
 	s.counts["seconds awake"]++
-	up := slices.ContainsFunc(s.processes, func(p *process) bool { return p != nil && p.drives && p.healthy() })
+	up := slices.ContainsFunc(s.processes, func(p *process) bool { return p.drives && p.lives() })
 	if s.store.down || !up || s.store.lossy > 0 {
 		s.disturbed = s.sampled
 	}
 	at := map[string]bool{}
 	for _, p := range s.waiting {
-		if p.subject != "" && p.who != nil && p.who.healthy() {
+		if p.subject != "" && p.who != nil && p.who.lives() {
 			at[p.subject] = true
 		}
 	}
@@ -231,8 +231,23 @@ func (s *simulation) sample() {
 		}
 	}
 	s.owned = owned
+	s.rebooted()
 
 	s.doze(len(owned) == 0)
+}
+
+// rebooted checks that servers were restarted whose reboot was asked for and is done.
+func (s *simulation) rebooted() {
+	for _, id := range slices.Sorted(maps.Keys(s.reboots)) {
+		rows := s.query("SELECT phase, ended_at IS NULL FROM run WHERE id = '" + id + "'")
+		if len(rows) == 0 || fmt.Sprint(rows[0][1]) == "1" {
+			continue
+		}
+		if r := s.reboots[id]; fmt.Sprint(rows[0][0]) == string(workflow.Done) && r.m.boots+r.m.ignored == r.boots {
+			s.wrong("the reboot of %s is done, and it was never restarted", r.m.name)
+		}
+		delete(s.reboots, id)
+	}
 }
 
 // timeOf reads a time as the database keeps it.

@@ -16,17 +16,17 @@ type machine struct {
 	name, mac string
 	node      string // its id in the records
 
-	power bmc.Power
-	boot  bmc.Boot
-	vlan  int // of its switch port; 0 is isolated
-	boots int // counts starts: what began at an earlier one ends by itself
-	disk  disk
+	power   bmc.Power
+	boot    bmc.Boot
+	vlan    int // of its switch port; 0 is isolated
+	boots   int // counts starts: what began at an earlier one ends by itself
+	ignored int // counts presses that the BMC accepted and did nothing for: nobody can know of them
+	disk    disk
 
 	session  int // the one session that the BMC has; those before it are refused
 	silent   time.Time
 	stale    time.Time // until then the BMC shows the power of before
 	showed   bmc.Power
-	toucher  string // the process whose command changed something last
 	inRescue bool
 }
 

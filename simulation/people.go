@@ -59,6 +59,10 @@ func (s *simulation) request(p *project, who string) {
 	if n := fmt.Sprint(row[2]); n != "" && len(s.query("SELECT 1 FROM node WHERE id = '"+n+"' AND state = 'rescue'")) > 0 {
 		what = "unrescue"
 	}
+	m, boots := s.machineOf(fmt.Sprint(row[2])), 0
+	if m != nil {
+		boots = m.boots + m.ignored
+	}
 	err := s.ask(who, func(ctx context.Context, a *process) error {
 		switch what {
 		case "delete":
@@ -82,6 +86,11 @@ func (s *simulation) request(p *project, who string) {
 		return err
 	})
 	s.told(who, what, err)
+	if err == nil && what == "reboot" && m != nil {
+		for _, run := range s.query("SELECT id FROM run WHERE subject = '" + m.node + "' AND workflow = 'power/1' ORDER BY created_at DESC LIMIT 1") {
+			s.reboots[fmt.Sprint(run[0])] = reboot{m, boots}
+		}
+	}
 }
 
 func (s *simulation) create(p *project, who string) {

@@ -48,10 +48,13 @@ type process struct {
 	ended     chan struct{}
 }
 
-// healthy reports whether a process can work.
+// healthy reports whether nothing is wrong with a process.
 func (p *process) healthy() bool {
-	return !p.dead && !p.cutFromDB && !p.cutFromBMCs && !p.paused.After(time.Now())
+	return p.lives() && !p.cutFromBMCs
 }
+
+// lives reports whether a process carries on what it has in hand, though it may not reach every BMC.
+func (p *process) lives() bool { return !p.dead && !p.cutFromDB && !p.paused.After(time.Now()) }
 
 // launch starts a process at one of the cloud's places.
 func (s *simulation) launch(place int, drives bool) (*process, error) {

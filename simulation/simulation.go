@@ -60,8 +60,9 @@ type simulation struct {
 
 	life      map[string]seen // the nodes as they were last seen
 	owned     map[workflow.RunID]time.Time
-	watched   time.Time // when the power of a node is to be looked at next
-	disturbed time.Time // when something last happened to a conductor or the database
+	reboots   map[string]reboot // that were asked for, by their runs
+	watched   time.Time         // when the power of a node is to be looked at next
+	disturbed time.Time         // when something last happened to a conductor or the database
 	sampled   time.Time
 	owners    map[string]string // project of each server that ever was
 }
@@ -105,6 +106,12 @@ func (s *simulation) query(text string) [][]driver.Value {
 		}
 		all = append(all, slices.Clone(row))
 	}
+}
+
+// reboot is one that a tenant asked for, and how often the machine had been started by then.
+type reboot struct {
+	m     *machine
+	boots int
 }
 
 // lease is who has the right to work on a node by the records.

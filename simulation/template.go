@@ -152,7 +152,7 @@ func projectID(i int) string { return fmt.Sprintf("%032x", 0xa0+i) }
 // begin makes the simulated world on a database, with its processes.
 func (t *Template) begin(o Options, path string) (*simulation, error) {
 	s := &simulation{turnstile: newTurnstile(o.Seed, newTrace(o.Trace)), o: o, box: t.box, images: filepath.Join(t.dir, "images"),
-		counts: map[string]int{}, owners: map[string]string{}, disturbed: time.Now()}
+		counts: map[string]int{}, owners: map[string]string{}, reboots: map[string]reboot{}, disturbed: time.Now()}
 	s.image, s.imageSum, s.flavor = t.image, t.imageSum, t.flavor
 	for i := range t.projects {
 		s.projects = append(s.projects, &t.projects[i])
