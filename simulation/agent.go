@@ -191,7 +191,9 @@ func (a *agent) carryOut(o *protocol.Order) protocol.Beat {
 		inv := a.m.inventory()
 		b.Result.Inventory = &inv
 	case o.Erase != nil:
-		*d = disk{left: map[string]bool{}}
+		if a.o.Sabotage != NoErasing {
+			*d = disk{left: map[string]bool{}}
+		}
 		b.Result.Erased = []protocol.Erased{{Disk: "/dev/sda", Serial: a.m.serial(), Bytes: 100 << 30, Method: "overwrite", Verified: true}}
 	case o.Write != nil:
 		d.image, d.config = o.Write.SHA512, ""

@@ -83,7 +83,7 @@ func (d *bmcDriver) send(ctx context.Context, what string, change bool, session 
 	if err := ctx.Err(); err != nil {
 		return unreachable(err)
 	}
-	leave, err := d.access.Gate.Enter(ctx, change)
+	leave, err := d.access.Gate.Enter(ctx, change && d.o.Sabotage != NoFence)
 	if err != nil {
 		return err
 	}
@@ -91,11 +91,11 @@ func (d *bmcDriver) send(ctx context.Context, what string, change bool, session 
 	if change {
 		d.holds(ctx, what)
 	}
-	if d.who.dead {
+	if d.who.dead.Load() {
 		return unreachable(errGone)
 	}
 	d.wait(&pass{who: d.who, subject: workflow.Subject(ctx), label: labelOf(ctx, d.who, d.m.name+" "+what), least: quickBMC, most: slowBMC})
-	if d.who.dead {
+	if d.who.dead.Load() {
 		return unreachable(errGone)
 	}
 	silent := time.Now().Before(d.m.silent) || d.who.cutFromBMCs
@@ -105,7 +105,7 @@ func (d *bmcDriver) send(ctx context.Context, what string, change bool, session 
 	}
 	switch {
 	case silent:
-	case session != 0 && session != d.m.session:
+	case session != 0 && session != d.m.session && d.o.Sabotage != NoSession:
 		return fmt.Errorf("%s: %w", what, errSession)
 	case fate != "lost" && fate != "ignored":
 		fn(d.m)
@@ -120,7 +120,7 @@ func (d *bmcDriver) send(ctx context.Context, what string, change bool, session 
 		}
 		return unreachable(context.DeadlineExceeded)
 	}
-	if change && !d.who.dead {
+	if change && !d.who.dead.Load() {
 		d.wait(&pass{who: d.who, subject: workflow.Subject(ctx), label: labelOf(ctx, d.who, d.m.name+" "+what+" answered"), most: quickBMC})
 	}
 	return ctx.Err()

@@ -18,7 +18,7 @@ type misfortune struct {
 var misfortunes = []misfortune{
 	{"a process dies", 3 * time.Second, 40 * time.Second, (*simulation).die},
 	{"a process dies", 3 * time.Second, 40 * time.Second, (*simulation).die},
-	{"a process is paused", 5 * time.Second, 90 * time.Second, (*simulation).pause},
+	{"a process is told to stop", 5 * time.Second, 40 * time.Second, (*simulation).leave},
 	{"a process is paused", 5 * time.Second, 90 * time.Second, (*simulation).pause},
 	{"a process is cut off from the database", 2 * time.Second, 40 * time.Second, (*simulation).cutFromStore},
 	{"a process is cut off from BMCs", 5 * time.Second, 60 * time.Second, (*simulation).cutFromRack},
@@ -77,6 +77,24 @@ func (s *simulation) die() (func(), string) {
 		if s.over {
 			return
 		}
+		if _, err := s.launch(p.place, p.drives); err != nil {
+			s.wrong("a process does not start: %v", err)
+		}
+	}, p.name
+}
+
+func (s *simulation) leave() (func(), string) {
+	p := s.living()
+	if p == nil {
+		return nil, ""
+	}
+	p.leaving = true
+	p.stop()
+	return func() {
+		if s.over || p.dead.Load() {
+			return
+		}
+		s.kill(p)
 		if _, err := s.launch(p.place, p.drives); err != nil {
 			s.wrong("a process does not start: %v", err)
 		}

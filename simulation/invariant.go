@@ -224,6 +224,10 @@ func (s *simulation) sample() {
 			last = s.disturbed
 		}
 		if owned[id] = last; s.sampled.Sub(last) > ownerless && !s.o.Quiet {
+			if len(s.query("SELECT 1 FROM conductor WHERE NOT draining AND seen >= "+s.store.now+" - 10000")) == 0 {
+				s.disturbed = s.sampled // nobody takes work, as an operator wished
+				continue
+			}
 			l := s.leaseOf(subject)
 			s.wrong("nobody has been at work on the run %s of %s for %s; its time was %s, its lease is %s's until %s", id, s.machineOf(subject).name,
 				s.sampled.Sub(last), due.Format(time.TimeOnly), s.nameOf(l.owner), time.UnixMilli(l.expires).UTC().Format(time.TimeOnly))

@@ -120,6 +120,10 @@ func (s *simulation) operator(sitting int) {
 
 // repair brings nodes back that failed or are held.
 func (s *simulation) repair(who string) {
+	for _, row := range s.query("SELECT id FROM conductor WHERE draining AND seen > 0") {
+		id := workflow.Holder(fmt.Sprint(row[0]))
+		s.asked(who, "have "+s.nameOf(string(id))+" take work again", func(ctx context.Context, p *process) error { return p.engine.Drain(ctx, id, false) })
+	}
 	rows := s.query(`SELECT node.id, node.name, node.state, node.holds, COALESCE(run.phase, '') FROM node LEFT JOIN run ON run.id = node.run_id ORDER BY node.name`)
 	for _, row := range rows {
 		id, state, phase := node.ID(fmt.Sprint(row[0])), node.State(fmt.Sprint(row[2])), workflow.Phase(fmt.Sprint(row[4]))

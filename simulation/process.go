@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -29,8 +30,9 @@ type process struct {
 	id     workflow.Holder
 	drives bool // it is a conductor; the others answer calls
 
-	dead        bool
-	paused      time.Time // until then it stands still
+	dead        atomic.Bool // nothing that it still does is seen by anybody
+	leaving     bool        // it was told to stop
+	paused      time.Time   // until then it stands still
 	cutFromDB   bool
 	cutFromBMCs bool
 	skew        time.Duration // by how much its clock is ahead of the database's
@@ -50,11 +52,11 @@ type process struct {
 
 // healthy reports whether nothing is wrong with a process.
 func (p *process) healthy() bool {
-	return p.lives() && !p.cutFromBMCs
+	return p.lives() && !p.cutFromBMCs && !p.leaving
 }
 
 // lives reports whether a process carries on what it has in hand, though it may not reach every BMC.
-func (p *process) lives() bool { return !p.dead && !p.cutFromDB && !p.paused.After(time.Now()) }
+func (p *process) lives() bool { return !p.dead.Load() && !p.cutFromDB && !p.paused.After(time.Now()) }
 
 // launch starts a process at one of the cloud's places.
 func (s *simulation) launch(place int, drives bool) (*process, error) {
@@ -120,11 +122,11 @@ func (s *simulation) serve(ctx context.Context, p *process, log *slog.Logger) {
 	c.Every("close idle BMC sessions", 30*time.Second, func(ctx context.Context) error { return p.nodes.CloseIdle(ctx, 5*time.Minute) })
 	c.Every("forget old conductors", time.Hour, p.engine.Forget)
 	const grace = 20 * time.Second
-	for ctx.Err() == nil && !p.dead {
+	for ctx.Err() == nil && !p.dead.Load() {
 		if err := c.Run(ctx, p.queue, grace); err != nil {
 			s.trace.line("%s: the conductor ends: %v", p.name, err)
 		}
-		if ctx.Err() == nil && !p.dead {
+		if ctx.Err() == nil && !p.dead.Load() {
 			s.wait(&pass{who: p, label: p.name + " begins anew", least: time.Second, most: 2 * time.Second})
 		}
 	}
@@ -133,21 +135,21 @@ func (s *simulation) serve(ctx context.Context, p *process, log *slog.Logger) {
 // beat lets a loop go on. While nothing is due that it could find it stands still: its beats would cost more than all else. A loop
 // that comes late is nothing that the others could rely on not to happen.
 func (s *simulation) beat(p *process, loop string) {
-	if p.dead {
+	if p.dead.Load() {
 		return
 	}
-	b := &pass{who: p, label: p.name + " | " + loop, most: time.Millisecond}
-	due := func() bool { return true }
+	if s.o.Sabotage == loop {
+		s.wait(&pass{who: p, label: p.name + " | never | " + loop, ready: p.dead.Load})
+		return
+	}
+	b := &pass{who: p, label: p.name + " | " + loop, least: slowly, most: slowly, early: func() bool { return true }}
 	switch loop {
 	case "watch the power":
-		due = func() bool { return s.watched.Before(time.Now()) }
+		b.early = func() bool { return s.watched.Before(time.Now()) }
 	case "hand runs on":
-		due = func() bool { return time.Since(s.disturbed) < unrest }
+		b.early = func() bool { return time.Since(s.disturbed) < unrest }
 	case "adopt runs":
-		due = func() bool { return len(s.owned) > 0 }
-	}
-	if !due() {
-		b.least, b.most, b.early = slowly, slowly, due
+		b.early = func() bool { return len(s.owned) > 0 }
 	}
 	s.wait(b)
 }
@@ -160,7 +162,7 @@ const (
 
 // kill ends a process as SIGKILL does: nothing that it still does is seen by anybody.
 func (s *simulation) kill(p *process) {
-	p.dead = true
+	p.dead.Store(true)
 	s.store.lose(p)
 	p.stop()
 }
@@ -176,7 +178,7 @@ func (traceLog) Enabled(_ context.Context, l slog.Level) bool { return l >= slog
 
 // Handle writes a record.
 func (h traceLog) Handle(_ context.Context, r slog.Record) error {
-	if h.who.dead {
+	if h.who.dead.Load() {
 		return nil
 	}
 	var text strings.Builder

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -23,7 +24,7 @@ type queue struct {
 	look  func(ctx context.Context, id workflow.RunID) error
 	poked bool // something was enqueued since the last look
 
-	stopping bool
+	stopping atomic.Bool
 	fetching sync.WaitGroup
 	inHand   int
 	looks    sync.WaitGroup
@@ -75,7 +76,7 @@ func (q *queue) Start(ctx context.Context) error {
 
 // Stop takes no more jobs and waits for the looks in hand. When ctx ends first it breaks them off, as they are told by whoever gave it.
 func (q *queue) Stop(ctx context.Context) error {
-	q.stopping = true
+	q.stopping.Store(true)
 	q.fetching.Wait()
 	q.looks.Wait()
 	return ctx.Err()
@@ -89,7 +90,7 @@ type job struct {
 }
 
 func (q *queue) fetch(ctx context.Context) {
-	for !q.stopping && !q.who.dead {
+	for !q.stopping.Load() && !q.who.dead.Load() {
 		q.poked = false
 		rest := pollEvery
 		var jobs []job
@@ -114,7 +115,7 @@ func (q *queue) fetch(ctx context.Context) {
 		for _, j := range due {
 			q.hand(context.WithoutCancel(ctx), j)
 		}
-		q.wait(&pass{who: q.who, label: q.who.name + " queue rests", least: rest, most: rest, early: func() bool { return q.poked || q.stopping }})
+		q.wait(&pass{who: q.who, label: q.who.name + " queue rests", least: rest, most: rest, early: func() bool { return q.poked || q.stopping.Load() }})
 	}
 }
 
@@ -156,7 +157,7 @@ func (q *queue) hand(ctx context.Context, j job) {
 		if q.who.turns[j.Run]--; q.who.turns[j.Run] == 0 {
 			delete(q.who.turns, j.Run)
 		}
-		for !q.who.dead && q.end(ctx, j, err) != nil {
+		for !q.who.dead.Load() && q.end(ctx, j, err) != nil {
 			q.wait(&pass{who: q.who, label: fmt.Sprintf("%s ends job %d again", q.who.name, j.ID), least: time.Second, most: 2 * time.Second})
 		}
 		q.poked = true

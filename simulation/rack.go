@@ -44,11 +44,11 @@ type switchDriver struct {
 }
 
 func (d switchDriver) pass(ctx context.Context, what string) error {
-	if d.who.dead {
+	if d.who.dead.Load() {
 		return fault.E(fault.Unavailable, "the switch does not answer", errGone)
 	}
 	d.wait(&pass{who: d.who, subject: workflow.Subject(ctx), label: labelOf(ctx, d.who, "switch "+what), least: time.Millisecond, most: 30 * time.Millisecond})
-	if d.who.dead || d.who.cutFromBMCs || (d.troubled && d.chance(200)) {
+	if d.who.dead.Load() || d.who.cutFromBMCs || (d.troubled && d.chance(200)) {
 		return fault.E(fault.Unavailable, "the switch does not answer", errGone)
 	}
 	return ctx.Err()
@@ -89,7 +89,7 @@ func (d switchDriver) SetPort(ctx context.Context, name string, c fabric.Config)
 	if l := d.leaseOf(workflow.Subject(ctx)); workflow.Subject(ctx) != m.node || l.owner != string(d.who.id) {
 		d.wrong("%s changes the switch port of %s under the lease of %q, which is %s's", d.who.name, name, workflow.Subject(ctx), d.nameOf(l.owner))
 	}
-	if d.who.dead || d.who.cutFromBMCs {
+	if d.who.dead.Load() || d.who.cutFromBMCs {
 		return fault.E(fault.Unavailable, "the switch does not answer", errGone)
 	}
 	// The fence was asked just now, and a switch has no sessions that could be ended: nothing comes between.

@@ -19,10 +19,19 @@ import (
 // Options say what is simulated.
 type Options struct {
 	Seed  uint64
-	Days  int       // simulated; 0 is one
-	Quiet bool      // nothing goes wrong by itself
-	Trace io.Writer // takes the whole trace; nil keeps the end of it
+	Days  int  // simulated; 0 is one
+	Quiet bool // nothing goes wrong by itself
+	// Sabotage breaks something on purpose, to show that it is found; "" is nothing.
+	Sabotage string
+	Trace    io.Writer // takes the whole trace; nil keeps the end of it
 }
+
+// What can be broken on purpose. The names of a conductor's loops stop that loop as well.
+const (
+	NoErasing = "agents report that they erased, and did not"
+	NoFence   = "BMC drivers do not ask the fence"
+	NoSession = "BMCs do not end the sessions of predecessors"
+)
 
 // Outcome is what came of a simulation.
 type Outcome struct {
@@ -152,7 +161,7 @@ func (s *simulation) projectOf(server string) string { return s.owners[server] }
 func (s *simulation) ask(who string, fn func(ctx context.Context, p *process) error) error {
 	var up []*process
 	for _, p := range s.processes {
-		if !p.drives && !p.dead {
+		if !p.drives && !p.dead.Load() && !p.leaving {
 			up = append(up, p)
 		}
 	}
@@ -162,10 +171,10 @@ func (s *simulation) ask(who string, fn func(ctx context.Context, p *process) er
 	}
 	p := oneOf(s.turnstile, up...)
 	err := fn(acting(context.Background(), who), p)
-	if err != nil && fault.KindOf(err) == fault.Internal && !errors.Is(err, errGone) && !p.dead {
+	if err != nil && fault.KindOf(err) == fault.Internal && !errors.Is(err, errGone) && !p.dead.Load() {
 		s.wrong("%s: a call is answered with a defect: %v", who, err)
 	}
-	if err == nil && p.dead {
+	if err == nil && p.dead.Load() {
 		err = fault.E(fault.Unavailable, "the connection was closed", errGone)
 	}
 	return err

@@ -76,7 +76,7 @@ func (s *store) atNow(query string) string {
 }
 
 // reaches reports whether a process reaches the database.
-func (s *store) reaches(p *process) bool { return !s.down && !p.dead && !p.cutFromDB }
+func (s *store) reaches(p *process) bool { return !s.down && !p.dead.Load() && !p.cutFromDB }
 
 // lose ends the transaction of a process that died, was paused or is cut off: the server does not wait for it.
 func (s *store) lose(p *process) {
@@ -121,7 +121,7 @@ func (c clients) Driver() driver.Driver { return nil }
 
 // pass waits at the turnstile, and then as long as a client does for a database that it does not reach.
 func (c *session) pass(ctx context.Context, what string, ready func() bool) error {
-	if c.who.dead {
+	if c.who.dead.Load() {
 		return errGone
 	}
 	c.wait(&pass{who: c.who, subject: workflow.Subject(ctx), label: labelOf(ctx, c.who, what), least: fastest, most: slowest, ready: ready})
@@ -189,7 +189,7 @@ func (c *session) Rollback() error {
 
 // ExecContext carries a statement out.
 func (c *session) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
-	if c.lost || c.tx == nil || c.who.dead {
+	if c.lost || c.tx == nil || c.who.dead.Load() {
 		return nil, errGone
 	}
 	c.statements++
@@ -201,7 +201,7 @@ func (c *session) ExecContext(ctx context.Context, query string, args []driver.N
 // QueryContext carries a query out: in the transaction, or by itself.
 func (c *session) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	if !c.reading {
-		if c.lost || c.tx == nil || c.who.dead {
+		if c.lost || c.tx == nil || c.who.dead.Load() {
 			return nil, errGone
 		}
 		c.statements++

@@ -167,6 +167,7 @@ func (t *Template) begin(o Options, path string) (*simulation, error) {
 	if s.store, err = openStore(s.turnstile, path); err != nil {
 		return nil, err
 	}
+	db.SetClock(s.clock)
 	s.store.committed = s.afterCommit
 	s.each = s.sample
 	s.processes = make([]*process, apis+conductors)
@@ -192,10 +193,19 @@ func (s *simulation) end() {
 	}
 }
 
+// clock is that of the host whose process is at work.
+func (s *simulation) clock() time.Time {
+	if p := s.current.Load(); p != nil {
+		return time.Now().Add(p.skew)
+	}
+	return time.Now()
+}
+
 // finish waits for what is still on its way out.
 func (s *simulation) finish() error {
 	s.actors.Wait()
 	s.running.Wait()
+	db.SetClock(time.Now)
 	return s.store.close()
 }
 

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing/synctest"
 	"time"
 )
@@ -25,7 +26,7 @@ type turnstile struct {
 	waiting []*pass // in the order in which their times were drawn
 	count   int
 	over    bool
-	current *process // whose goroutine was let on last
+	current atomic.Pointer[process] // whose goroutine was let on last
 
 	draw  *rand.Rand
 	trace *trace
@@ -118,7 +119,7 @@ func (p *pass) when() time.Time {
 	if p.who == nil {
 		return due
 	}
-	if p.who.dead {
+	if p.who.dead.Load() {
 		return time.Time{}
 	}
 	if p.who.paused.After(due) {
@@ -144,7 +145,7 @@ func (t *turnstile) next() *pass {
 func (t *turnstile) let(p *pass) {
 	t.waiting = slices.DeleteFunc(t.waiting, func(q *pass) bool { return q == p })
 	t.count++
-	t.current = p.who
+	t.current.Store(p.who)
 	t.trace.line("%s", p.label)
 	close(p.open)
 }
