@@ -36,7 +36,7 @@ func (t *Template) Run(o Options, dir string) (Outcome, error) {
 }
 
 // hours is how often a day people sit down to work.
-const hours = 3
+const hours = 2
 
 // day is a day of people's work and of what goes wrong in it.
 func (s *simulation) day(day int) {

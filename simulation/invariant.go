@@ -21,9 +21,11 @@ type seen struct {
 
 // afterCommit compares the records with the world and with the life of a node, whenever one of them has changed.
 func (s *simulation) afterCommit(_ *session, text string) {
-	if strings.Contains(text, "INSERT INTO river_job") || strings.Contains(text, "UPDATE river_job SET state = 'available'") || strings.Contains(text, "UPDATE river_job SET queue") {
+	if strings.Contains(text, "river_job") {
+		// PostgreSQL notifies those who wait for jobs of a queue. A nudge does not say whose job it is.
+		nudged := strings.Contains(text, nudging)
 		for _, p := range s.processes {
-			p.queue.poked = true
+			p.queue.poked = p.queue.poked || nudged || strings.Contains(text, string(p.id))
 		}
 	}
 	if strings.Contains(text, `"node"`) || strings.Contains(text, `"server"`) || strings.Contains(text, `DELETE FROM "server`) {
@@ -213,6 +215,7 @@ func (s *simulation) sample() {
 		}
 	}
 	owned := map[workflow.RunID]time.Time{}
+	s.alone = false
 	for _, row := range s.query("SELECT id, subject, wake_at FROM run WHERE ended_at IS NULL AND phase <> 'held'") {
 		id, subject := workflow.RunID(fmt.Sprint(row[0])), fmt.Sprint(row[1])
 		last, known := s.owned[id]
@@ -220,6 +223,7 @@ func (s *simulation) sample() {
 		if !known || at[subject] || due.After(s.sampled) {
 			last = s.sampled
 		}
+		s.alone = s.alone || last.Before(s.sampled)
 		if s.disturbed.After(last) {
 			last = s.disturbed
 		}

@@ -149,7 +149,7 @@ func (s *simulation) beat(p *process, loop string) {
 	case "hand runs on":
 		b.early = func() bool { return time.Since(s.disturbed) < unrest }
 	case "adopt runs":
-		b.early = func() bool { return len(s.owned) > 0 }
+		b.early = func() bool { return s.alone }
 	}
 	s.wait(b)
 }

@@ -58,10 +58,13 @@ func (q *queue) Insert(ctx context.Context, tx db.Tx, j workflow.Job) (int64, er
 	return id, err
 }
 
+// nudging begins the statement that does so.
+const nudging = "UPDATE river_job SET finalized_at = NULL, state = "
+
 // Nudge makes a waiting job due now; one that runs stays as it is.
 func (q *queue) Nudge(ctx context.Context, tx db.Tx, job int64) error {
 	now := jobAt(db.Now())
-	_, err := tx.NewRaw(`UPDATE river_job SET state = 'available', finalized_at = NULL, scheduled_at = ? WHERE id = ? AND state <> 'running'
+	_, err := tx.NewRaw(nudging+`'available', scheduled_at = ? WHERE id = ? AND state <> 'running'
 		AND (state <> 'available' OR scheduled_at > ?)`, now, job, now).Exec(ctx)
 	return err
 }

@@ -71,6 +71,7 @@ type simulation struct {
 	owned     map[workflow.RunID]time.Time
 	reboots   map[string]reboot // that were asked for, by their runs
 	watched   time.Time         // when the power of a node is to be looked at next
+	alone     bool              // a run is due, and nobody is at work on it
 	disturbed time.Time         // when something last happened to a conductor or the database
 	sampled   time.Time
 	owners    map[string]string // project of each server that ever was

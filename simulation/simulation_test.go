@@ -195,7 +195,7 @@ func divide(t *testing.T, all part) {
 		p := part{first: all.first + uint64(i), count: (all.count - i + children - 1) / children, days: all.days, step: children}
 		wait.Go(func() {
 			c := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestSeeds$", "-test.timeout=0")
-			c.Env = append(os.Environ(), envPart+"="+p.String(), "GOMAXPROCS=2")
+			c.Env = append(os.Environ(), envPart+"="+p.String(), "GOMAXPROCS=2", "GOGC=400")
 			text, err := c.CombinedOutput()
 			mu.Lock()
 			defer mu.Unlock()
