@@ -151,8 +151,10 @@ func (c *Conductor) renew(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			return
 		case <-t.C:
+		}
+		if ctx.Err() != nil {
+			return
 		}
 		c.beat("renew the leases")
 		c.tried.Store(int64(time.Since(c.begin)))
@@ -217,19 +219,19 @@ func (c *Conductor) beat(loop string) {
 	}
 }
 
-// repeat runs a loop until ctx ends. A failure is logged and tried again at the next beat.
+// repeat runs a loop until ctx ends, and begins no beat after that. A failure is logged and tried again at the next beat.
 func (c *Conductor) repeat(ctx context.Context, l loop) error {
 	t := time.NewTicker(l.every)
 	defer t.Stop()
-	for {
+	for ctx.Err() == nil {
 		c.beat(l.name)
 		if err := l.once(ctx); err != nil && ctx.Err() == nil {
 			c.o.Log.Warn(l.name, "error", err)
 		}
 		select {
 		case <-ctx.Done():
-			return nil
 		case <-t.C:
 		}
 	}
+	return nil
 }

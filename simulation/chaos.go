@@ -2,6 +2,8 @@ package simulation
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/hagane-cloud/hagane/bmc"
@@ -11,23 +13,25 @@ import (
 type misfortune struct {
 	name        string
 	least, most time.Duration
+	aims        bool // it waits for a moment at which it hurts
 	strike      func(s *simulation) (heal func(), what string)
 }
 
 // misfortunes are all that go wrong beside what BMCs and agents do by themselves.
 var misfortunes = []misfortune{
-	{"a process dies", 3 * time.Second, 40 * time.Second, (*simulation).die},
-	{"a process dies", 3 * time.Second, 40 * time.Second, (*simulation).die},
-	{"a process is told to stop", 5 * time.Second, 40 * time.Second, (*simulation).leave},
-	{"a process is paused", 5 * time.Second, 90 * time.Second, (*simulation).pause},
-	{"a process is cut off from the database", 2 * time.Second, 40 * time.Second, (*simulation).cutFromStore},
-	{"a process is cut off from BMCs", 5 * time.Second, 60 * time.Second, (*simulation).cutFromRack},
-	{"the database fails over", 2 * time.Second, 60 * time.Second, (*simulation).failOver},
-	{"answers of the database are lost", 5 * time.Second, 60 * time.Second, (*simulation).loseAnswers},
-	{"a BMC is silent", 10 * time.Second, 4 * time.Minute, (*simulation).silence},
-	{"a BMC shows an old state", 5 * time.Second, 20 * time.Second, (*simulation).lag},
-	{"a machine loses its power", time.Second, 2 * time.Second, (*simulation).outage},
-	{"somebody presses a machine's button", time.Second, 2 * time.Second, (*simulation).finger},
+	{"a process dies", 3 * time.Second, 40 * time.Second, true, (*simulation).die},
+	{"a process dies", 3 * time.Second, 40 * time.Second, true, (*simulation).die},
+	{"a process is told to stop", 5 * time.Second, 40 * time.Second, true, (*simulation).leave},
+	{"a process is paused", 5 * time.Second, 90 * time.Second, true, (*simulation).pause},
+	{"a process is paused", 11 * time.Second, 40 * time.Second, true, (*simulation).pause},
+	{"a process is cut off from the database", 2 * time.Second, 40 * time.Second, true, (*simulation).cutFromStore},
+	{"a process is cut off from BMCs", 5 * time.Second, 60 * time.Second, true, (*simulation).cutFromRack},
+	{"the database fails over", 2 * time.Second, 60 * time.Second, false, (*simulation).failOver},
+	{"answers of the database are lost", 5 * time.Second, 60 * time.Second, false, (*simulation).loseAnswers},
+	{"a BMC is silent", 10 * time.Second, 4 * time.Minute, false, (*simulation).silence},
+	{"a BMC shows an old state", 5 * time.Second, 20 * time.Second, false, (*simulation).lag},
+	{"a machine loses its power", time.Second, 2 * time.Second, false, (*simulation).outage},
+	{"somebody presses a machine's button", time.Second, 2 * time.Second, false, (*simulation).finger},
 }
 
 // strike has something go wrong, some time from now, and heals it.
@@ -38,6 +42,10 @@ func (s *simulation) strike(n int) {
 		return
 	}
 	m := oneOf(s.turnstile, misfortunes...)
+	s.target = nil
+	if m.aims && !s.chance(3) {
+		s.aim(who)
+	}
 	lasts := s.between(m.least, m.most)
 	s.lasting = lasts
 	heal, what := m.strike(s)
@@ -53,8 +61,28 @@ func (s *simulation) strike(n int) {
 	s.disturbed = time.Now()
 }
 
+// sore are the functions in which it matters most that a process stands still or dies: between a look and the change that comes of it,
+// and between a change and its record.
+var sore = []string{"node.(*Job).press", "node.(*Job).power <", "node.(*Job).bootOver", "workflow.(*turn).commit", "node.(*Job).giveOrder", "server.(*Service).Create"}
+
+// aim waits for a process to be where it hurts, but not for long.
+func (s *simulation) aim(who string) {
+	where := oneOf(s.turnstile, sore...)
+	at := func(p *pass) bool { return p.who != nil && p.who.healthy() && strings.Contains(p.label, where) }
+	s.wait(&pass{label: who + " aims", least: patience, most: patience, early: func() bool { return slices.ContainsFunc(s.waiting, at) }})
+	if i := slices.IndexFunc(s.waiting, at); i >= 0 {
+		s.target = s.waiting[i].who
+	}
+}
+
+// patience is how long a misfortune waits for its moment.
+const patience = 40 * time.Second
+
 // living draws a process that nothing is wrong with.
 func (s *simulation) living() *process {
+	if s.target != nil && s.target.healthy() {
+		return s.target
+	}
 	var all []*process
 	for _, p := range s.processes {
 		if p.healthy() {

@@ -22,7 +22,7 @@ func (t *Template) Run(o Options, dir string) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	s.actors.Go(func() {
+	s.act(func() {
 		for day := range max(o.Days, 1) {
 			s.day(day)
 		}
@@ -56,12 +56,12 @@ func (s *simulation) day(day int) {
 		}
 		s.troubled = !s.o.Quiet
 		for _, p := range s.projects {
-			s.actors.Go(func() { s.tenant(p, day*hours+i) })
+			s.act(func() { s.tenant(p, day*hours+i) })
 		}
-		s.actors.Go(func() { s.operator(day*hours + i) })
+		s.act(func() { s.operator(day*hours + i) })
 		if s.troubled {
 			for n := range 1 + s.draw.IntN(4) {
-				s.actors.Go(func() { s.strike((day*hours+i)*10 + n) })
+				s.act(func() { s.strike((day*hours+i)*10 + n) })
 			}
 		}
 		const work = 12 * time.Minute

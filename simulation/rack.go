@@ -34,7 +34,7 @@ func (s *simulation) press(m *machine, a bmc.Action) {
 func (s *simulation) startMachine(m *machine) {
 	m.start(time.Now())
 	boots := m.boots
-	s.actors.Go(func() { s.boot(m, boots) })
+	s.act(func() { s.boot(m, boots) })
 }
 
 // switchDriver is a process's way to the one switch.

@@ -62,6 +62,7 @@ type simulation struct {
 	launched  int
 	actors    sync.WaitGroup // people, machines and agents
 	running   sync.WaitGroup // processes
+	target    *process       // of the misfortune that begins; nil is anybody
 	lasting   time.Duration  // of the misfortune that begins
 	troubled  bool           // BMCs, agents and the switch misbehave
 	failed    []string       // what must not be
@@ -88,6 +89,15 @@ const switchName = "rack"
 // mostWrong bounds how much of what must not be is told.
 const mostWrong = 20
 
+// act has somebody act beside the others. What it leaves behind is seen by whoever is let on next.
+func (s *simulation) act(fn func()) {
+	s.actors.Go(func() {
+		fn()
+		s.turnstile.mu.Lock()
+		defer s.turnstile.mu.Unlock()
+	})
+}
+
 // wrong notes what must not be. The simulation ends with it.
 func (s *simulation) wrong(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
@@ -99,23 +109,12 @@ func (s *simulation) wrong(format string, args ...any) {
 
 // query asks the database itself, past all that happens to processes.
 func (s *simulation) query(text string) [][]driver.Value {
-	rows, err := s.store.read.QueryContext(context.Background(), s.store.atNow(text), nil)
+	a, err := s.store.rows(s.store.read, text, nil)
 	if err != nil {
 		s.wrong("%s: %v", text, err)
 		return nil
 	}
-	defer func() { _ = rows.Close() }() // it was read to its end
-	var all [][]driver.Value
-	for {
-		row := make([]driver.Value, len(rows.Columns()))
-		if err := rows.Next(row); errors.Is(err, io.EOF) {
-			return all
-		} else if err != nil {
-			s.wrong("%s: %v", text, err)
-			return all
-		}
-		all = append(all, slices.Clone(row))
-	}
+	return a.rows
 }
 
 // reboot is one that a tenant asked for, and how often the machine had been started by then.

@@ -5,8 +5,10 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"modernc.org/sqlite"
@@ -21,8 +23,9 @@ import (
 type store struct {
 	*turnstile
 	write, read rawConn
-	now         string   // how queries ask for the time
-	holder      *session // whose transaction is open
+	mu          sync.Mutex // one query after the other, though they come one after the other anyhow: those who check for races can not know
+	now         string     // how queries ask for the time
+	holder      *session   // whose transaction is open
 	down        bool
 	lossy       int                           // one answer to a commit in so many is lost; 0 is none
 	committed   func(s *session, text string) // hears of every commit, with what was executed in it
@@ -138,6 +141,8 @@ func (c *session) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, e
 	if err := c.pass(ctx, "begin", free); err != nil {
 		return nil, err
 	}
+	c.store.mu.Lock()
+	defer c.store.mu.Unlock()
 	tx, err := c.write.BeginTx(context.Background(), o)
 	if err != nil {
 		return nil, err
@@ -149,6 +154,8 @@ func (c *session) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, e
 
 // end ends the transaction that is open.
 func (c *session) end(commit bool) error {
+	c.store.mu.Lock()
+	defer c.store.mu.Unlock()
 	tx := c.tx
 	c.tx, c.holder, c.lost = nil, nil, true
 	if commit {
@@ -192,6 +199,8 @@ func (c *session) ExecContext(ctx context.Context, query string, args []driver.N
 	if c.lost || c.tx == nil || c.who.dead.Load() {
 		return nil, errGone
 	}
+	c.store.mu.Lock()
+	defer c.store.mu.Unlock()
 	c.statements++
 	c.said.WriteString(query)
 	c.said.WriteByte('\n')
@@ -204,17 +213,60 @@ func (c *session) QueryContext(ctx context.Context, query string, args []driver.
 		if c.lost || c.tx == nil || c.who.dead.Load() {
 			return nil, errGone
 		}
-		c.statements++
 		c.said.WriteString(query)
 		c.said.WriteByte('\n')
-		return c.write.QueryContext(context.Background(), c.atNow(query), args)
+		return c.rows(c.write, query, args)
 	}
 	if err := c.pass(ctx, "read "+digest(query), nil); err != nil {
 		return nil, err
 	}
-	c.statements++
-	return c.read.QueryContext(context.Background(), c.atNow(query), args)
+	return c.rows(c.read, query, args)
 }
+
+// rows are the answer to a query, all of it at once.
+func (s *store) rows(conn rawConn, query string, args []driver.NamedValue) (*answer, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.statements++
+	rows, err := conn.QueryContext(context.Background(), s.atNow(query), args)
+	if err != nil {
+		return nil, err
+	}
+	a := &answer{columns: rows.Columns()}
+	for {
+		row := make([]driver.Value, len(a.columns))
+		if err = rows.Next(row); err != nil {
+			break
+		}
+		a.rows = append(a.rows, row)
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return a, errors.Join(err, rows.Close())
+}
+
+// answer is the rows of a query.
+type answer struct {
+	columns []string
+	rows    [][]driver.Value
+}
+
+// Columns are their names.
+func (a *answer) Columns() []string { return a.columns }
+
+// Next reads a row.
+func (a *answer) Next(to []driver.Value) error {
+	if len(a.rows) == 0 {
+		return io.EOF
+	}
+	copy(to, a.rows[0])
+	a.rows = a.rows[1:]
+	return nil
+}
+
+// Close does nothing: all was read.
+func (a *answer) Close() error { return nil }
 
 // Prepare is not used: bun writes whole queries.
 func (c *session) Prepare(query string) (driver.Stmt, error) {

@@ -59,7 +59,7 @@ func NewTemplate(dir string) (*Template, error) {
 	for i := range nodes {
 		s.machines = append(s.machines, newMachine(i))
 	}
-	s.actors.Go(func() {
+	s.act(func() {
 		if err = s.enrol(t); err != nil {
 			err = fmt.Errorf("%w\n%s", err, s.trace.tail())
 		}

@@ -69,6 +69,9 @@ const (
 // working returns the conductors that are alive and take work. q reads where the caller is at work already, so that whoever waits
 // for the list holds up nobody who has it.
 func (e *Engine) working(ctx context.Context, q bun.IDB) ([]Member, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fault.E(fault.Unavailable, "reading who is at work", err)
+	}
 	select {
 	case e.crew.reading <- struct{}{}:
 		defer func() { <-e.crew.reading }()
