@@ -228,8 +228,8 @@ func (s *simulation) sample() {
 			last = s.disturbed
 		}
 		if owned[id] = last; s.sampled.Sub(last) > ownerless && !s.o.Quiet {
-			if len(s.query("SELECT 1 FROM conductor WHERE NOT draining AND seen >= "+s.store.now+" - 10000")) == 0 {
-				s.disturbed = s.sampled // nobody takes work, as an operator wished
+			if s.drained() {
+				s.disturbed = s.sampled
 				continue
 			}
 			l := s.leaseOf(subject)
@@ -242,6 +242,16 @@ func (s *simulation) sample() {
 	s.rebooted()
 
 	s.doze(len(owned) == 0)
+}
+
+// drained reports whether no conductor that lives takes work, as an operator wished.
+func (s *simulation) drained() bool {
+	for _, p := range s.processes {
+		if p.drives && p.lives() && len(s.query("SELECT 1 FROM conductor WHERE NOT draining AND id = '"+string(p.id)+"'")) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // rebooted checks that servers were restarted whose reboot was asked for and is done.

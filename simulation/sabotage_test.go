@@ -19,7 +19,7 @@ func TestSabotage(t *testing.T) {
 		{simulation.NoFence, "under the lease of"},
 		{"adopt runs", "nobody has been at work on the run"},
 		{"hand runs on", "nobody has been at work on the run"},
-		{"renew the leases", ""},
+		{"renew the leases", "nobody has been at work on the run"},
 	} {
 		t.Run(one.broken, func(t *testing.T) {
 			const most = 100
