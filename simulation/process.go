@@ -113,6 +113,9 @@ func (s *simulation) serve(ctx context.Context, p *process, log *slog.Logger) {
 	}
 	if !p.drives {
 		<-ctx.Done()
+		if !p.dead.Load() { // calls that it has accepted are answered
+			s.wait(&pass{who: p, label: p.name + " answers its last calls", ready: p.dead.Load})
+		}
 		return
 	}
 	c := conductor.New(p.db, p.engine, conductor.Options{ID: p.id, Roles: "conductor", Version: "simulated", Log: log, Beat: func(loop string) { s.beat(p, loop) }})
