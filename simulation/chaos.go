@@ -28,6 +28,7 @@ var misfortunes = []misfortune{
 	{"a process is cut off from BMCs", 5 * time.Second, 60 * time.Second, true, (*simulation).cutFromRack},
 	{"the database fails over", 2 * time.Second, 60 * time.Second, false, (*simulation).failOver},
 	{"answers of the database are lost", 5 * time.Second, 60 * time.Second, false, (*simulation).loseAnswers},
+	{"answers of the database are lost", 5 * time.Second, 60 * time.Second, false, (*simulation).loseAnswers},
 	{"a BMC is silent", 10 * time.Second, 4 * time.Minute, false, (*simulation).silence},
 	{"a BMC shows an old state", 5 * time.Second, 20 * time.Second, false, (*simulation).lag},
 	{"a machine loses its power", time.Second, 2 * time.Second, false, (*simulation).outage},
@@ -167,9 +168,9 @@ func (s *simulation) failOver() (func(), string) {
 }
 
 func (s *simulation) loseAnswers() (func(), string) {
-	const oneIn = 8
+	const oneIn = 5
 	s.store.lossy = oneIn
-	return func() { s.store.lossy = 0 }, "one in 8"
+	return func() { s.store.lossy = 0 }, "one in 5"
 }
 
 func (s *simulation) silence() (func(), string) {

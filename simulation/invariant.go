@@ -20,7 +20,12 @@ type seen struct {
 }
 
 // afterCommit compares the records with the world and with the life of a node, whenever one of them has changed.
-func (s *simulation) afterCommit(_ *session, text string) {
+func (s *simulation) afterCommit(c *session, text string) {
+	if subject := workflow.Subject(c.ctx); subject != "" && (strings.Contains(text, `UPDATE "`) || strings.Contains(text, `INSERT INTO "`)) {
+		if l := s.leaseOf(subject); l.owner != string(c.who.id) {
+			s.wrong("%s records something of %s under a lease that is %s's by now", c.who.name, s.machineOf(subject).name, s.nameOf(l.owner))
+		}
+	}
 	if strings.Contains(text, "river_job") {
 		// PostgreSQL notifies those who wait for jobs of a queue. A nudge does not say whose job it is.
 		nudged := strings.Contains(text, nudging)
@@ -210,7 +215,8 @@ func (s *simulation) sample() {
 	}
 	at := map[string]bool{}
 	for _, p := range s.waiting {
-		if p.subject != "" && p.who != nil && p.who.lives() {
+		// Who only asks for the lease is not at work.
+		if p.subject != "" && p.who != nil && p.who.lives() && !strings.Contains(p.label, "(*Engine).acquire") {
 			at[p.subject] = true
 		}
 	}
