@@ -41,8 +41,9 @@ bench: build ## figures: API, deploys, memory, start; up to 100,000 nodes; polls
 	$(GO) test -run '^$$' -bench Clients -benchtime 1x -timeout 30m ./cmd/hagane
 	$(GO) test -run '^$$' -bench Poll -benchtime 3x ./lab
 
-soak: ## 10,000 operations on 200 BMCs that misbehave; 6 processes and 200 nodes in chaos; HAGANE_CHAOS_SEED=… replays
+soak: ## 10,000 operations on 200 BMCs that misbehave; every step of every run tortured; 6 processes and 200 nodes in chaos; HAGANE_CHAOS_SEED=… replays
 	HAGANE_SOAK=1 $(GO) test -race -run Chaos -count=1 -timeout 60m -v ./lab
+	HAGANE_SOAK=1 $(GO) test -race -run TestTorture -count=1 -timeout 60m -v ./node
 	HAGANE_SOAK=1 $(GO) test -race -run TestCrowd -count=1 -timeout 60m -v ./cmd/hagane
 
 ramdisk: build ## the agent's ramdisk for real servers
