@@ -15,7 +15,7 @@ import (
 
 // finishWithin is how long a machine that is to restart or to power off still gives chunks that others are just taking
 // from it. Whoever is cut off asks somebody else, so this saves work and no more.
-const finishWithin = 3 * time.Second
+const finishWithin = 5 * time.Second
 
 // joined is the swarm that the agent is in: from its order to write an image until the next order that changes the
 // disk, or until the machine ends.

@@ -1,11 +1,11 @@
 package netboot
 
 import (
-	"context"
 	"encoding/json"
 	"io"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -72,32 +72,30 @@ func (s *Server) chunk(w http.ResponseWriter, r *http.Request) {
 
 // sendChunk waits for a turn and sends a chunk, or says that there is none for now. An error means that nothing was sent.
 func (s *Server) sendChunk(w http.ResponseWriter, r *http.Request, image string, m *manifest.Manifest, want []byte) error {
-	alone := r.URL.Query().Get("alone") == "true"
-	i, err := s.nextChunk(r.Context(), image, m, want, alone)
+	who := secret.Hash(bearer(r))
+	s.waves.came(who, time.Now())
+	t, err := s.nextChunk(r, who, image, m, want)
 	if err != nil {
 		return err
 	}
-	if i < 0 {
+	if t == nil {
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	began, whole := time.Now(), false
-	defer func() {
-		<-s.waves.turns
-		s.waves.ended(image, i, began, time.Now(), whole)
-	}()
+	whole := false
+	defer func() { s.waves.written(t, whole, time.Now()) }()
 	f, _, err := s.Images.Raw(r.Context(), r.PathValue("id"))
 	if err != nil {
 		return err
 	}
 	defer func() { _ = f.Close() }()
-	at, n := m.Span(i)
+	at, n := m.Span(t.chunk)
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("Content-Length", strconv.FormatInt(n, 10))
-	w.Header().Set(protocol.HeaderChunk, strconv.Itoa(i))
+	w.Header().Set(protocol.HeaderChunk, strconv.Itoa(t.chunk))
 	patience := http.NewResponseController(w)
-	_ = patience.SetWriteDeadline(began.Add(sendWithin)) // where there are none, as in tests, nothing is lost
-	_, err = io.Copy(w, io.NewSectionReader(f, at, n))   // the agent sees a short body, and the manifest decides
+	_ = patience.SetWriteDeadline(t.until)             // a writer that has none, as in tests, loses nothing by it
+	_, err = io.Copy(w, io.NewSectionReader(f, at, n)) // the agent sees a short body, and the manifest decides
 	if err == nil {
 		err = patience.Flush()
 	}
@@ -106,27 +104,30 @@ func (s *Server) sendChunk(w http.ResponseWriter, r *http.Request, image string,
 	return nil
 }
 
-// nextChunk returns the chunk that is to be sent, with a turn to send it, or -1 without one.
-func (s *Server) nextChunk(ctx context.Context, image string, m *manifest.Manifest, want []byte, alone bool) (int, error) {
+// nextChunk returns a turn with the chunk that is to be sent, or nil when there is none for the agent.
+func (s *Server) nextChunk(r *http.Request, who, image string, m *manifest.Manifest, want []byte) (*send, error) {
+	if !slices.ContainsFunc(want, func(b byte) bool { return b != 0 }) {
+		return nil, nil
+	}
+	alone := r.URL.Query().Get("alone") == "true"
 	for last := false; ; last = true {
-		select {
-		case s.waves.turns <- struct{}{}:
-		case <-ctx.Done():
-			return -1, fault.E(fault.Unavailable, "waiting for a turn", ctx.Err())
+		t, err := s.waves.turn(r.Context(), who, image)
+		if err != nil {
+			return nil, err
 		}
-		if i := s.waves.choose(image, m, want, alone, time.Now()); i >= 0 {
-			return i, nil
+		if t.chunk = s.waves.choose(image, m, want, alone, time.Now()); t.chunk >= 0 {
+			return t, nil
 		}
-		<-s.waves.turns
+		s.waves.giveBack(t)
 		if last {
-			return -1, nil
+			return nil, nil
 		}
 		held := time.NewTimer(holdChunk)
 		select {
 		case <-held.C:
-		case <-ctx.Done():
+		case <-r.Context().Done():
 			held.Stop()
-			return -1, fault.E(fault.Unavailable, "waiting for a chunk", ctx.Err())
+			return nil, fault.E(fault.Unavailable, "waiting for a chunk", r.Context().Err())
 		}
 	}
 }

@@ -15,14 +15,14 @@ import (
 
 const (
 	// Least and Most bound the bytes of a chunk. An agent has a few whole ones in memory at a time.
-	Least, Most = 64 << 10, 16 << 20
+	Least, Most = 16 << 10, 16 << 20
 	// MaxChunks bounds how many an image has, and by that a manifest: to 2 MiB.
 	MaxChunks = 1 << 16
 	// MaxBytes is the largest encoded manifest.
 	MaxBytes = headBytes + MaxChunks*sha256.Size
 
 	usual     = 4 << 20 // what larger images are cut into, as long as MaxChunks suffices
-	wanted    = 256     // chunks that a smaller image is cut into, so that many machines have something to give each other
+	wanted    = 512     // chunks that a smaller image is cut into, so that many machines have something to give each other
 	headBytes = 20
 )
 

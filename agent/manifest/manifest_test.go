@@ -20,7 +20,7 @@ func picture(size int) []byte {
 
 func TestChunkBytes(t *testing.T) {
 	for size, want := range map[int64]int64{
-		0: 0, -1: 0, 1: Least, 256 * Least: Least, 256*Least + 1: 2 * Least, 1_000_000_000: 4 << 20, 100 << 30: 4 << 20,
+		0: 0, -1: 0, 1: Least, 512 * Least: Least, 512*Least + 1: 2 * Least, 1_000_000_000: 2 << 20, 100 << 30: 4 << 20,
 		256<<30 + 1: 8 << 20, 1 << 40: 16 << 20, 1<<40 + 1: 0,
 	} {
 		if got := ChunkBytes(size); got != want {
@@ -67,7 +67,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Add(m.Encode())
 	f.Add(m.Encode()[:30])
-	f.Add(bytes.Replace(m.Encode(), []byte{0, 1, 0, 0}, []byte{0, 0, 0, 1}, 1))
+	f.Add(bytes.Replace(m.Encode(), []byte{0, 0, 0x40, 0}, []byte{0, 0, 0, 1}, 1))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := Decode(b)
 		if err != nil {

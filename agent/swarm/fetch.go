@@ -154,10 +154,15 @@ func (s *Swarm) want() (want bitset, alone, any bool, changed <-chan struct{}) {
 // draw takes chunks from the store, one after the other. The second of two does so only while there are no peers: it
 // covers the time in which the first asks.
 func (s *Swarm) draw(ctx context.Context, first bool) {
-	trouble := soon
+	trouble, owed := soon, false // owed: the store was not told yet that its chunk has come
 	for ctx.Err() == nil {
 		want, alone, any, changed := s.want()
 		if !any || !first && !alone {
+			if owed {
+				_, _ = s.Cloud.Chunk(ctx, newBits(s.Manifest.Len()), alone, func(int) []byte { return nil }) // otherwise it finds out by itself
+				owed = false
+				continue
+			}
 			select {
 			case <-changed:
 			case <-ctx.Done():
@@ -165,6 +170,7 @@ func (s *Swarm) draw(ctx context.Context, first bool) {
 			continue
 		}
 		ok, err := s.drawOne(ctx, want, alone)
+		owed = ok
 		switch {
 		case err != nil && ctx.Err() != nil:
 			return

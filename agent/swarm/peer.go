@@ -22,12 +22,17 @@ type peer struct {
 	called bool          // by us
 
 	// Guarded by the swarm's lock.
-	at     netip.AddrPort // where it listens; the zero value: it does not, or did not say so yet
-	offers bitset
-	asked  int // the chunk that it is asked for; -1: none
-	since  time.Time
-	room   []byte
-	wanted int // the chunk that it asks for; -1: none
+	at      netip.AddrPort // where it listens; the zero value: it does not, or did not say so yet
+	offers  bitset
+	lacks   int // chunks that it has not
+	asked   int // the chunk that it is asked for; -1: none
+	since   time.Time
+	room    []byte
+	wanted  int // the chunk that it asks for; -1: none
+	given   int // the chunk that was sent to it in full, and that it has not said to have yet; -1: none
+	givenAt time.Time
+	taking  bool // it is being given a chunk
+	idle    bool // nothing is being said to it
 }
 
 func (p *peer) poke() {
@@ -37,12 +42,22 @@ func (p *peer) poke() {
 	}
 }
 
+// ending reports whether the swarm is about to be left.
+func (s *Swarm) ending() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.leaving
+}
+
+// errLeaving says that we have told a peer all that we ever will.
+var errLeaving = errors.New("this agent leaves the swarm")
+
 // accept takes connections until the listener is closed. What is too much is closed at once: the caller tries others.
 func (s *Swarm) accept(ctx context.Context) {
 	open := make(chan struct{}, maxPeers)
 	for {
 		raw, err := s.listen.Accept()
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || s.ending() {
 			if err == nil {
 				_ = raw.Close()
 			}
@@ -101,7 +116,7 @@ func (s *Swarm) talk(ctx context.Context, raw net.Conn, at netip.AddrPort) {
 	}
 	n := s.Manifest.Len()
 	p := &peer{
-		Swarm: s, conn: conn, wake: make(chan struct{}, 1), called: at.IsValid(), at: at, offers: newBits(n), asked: -1, wanted: -1,
+		Swarm: s, conn: conn, wake: make(chan struct{}, 1), called: at.IsValid(), at: at, offers: newBits(n), lacks: n, asked: -1, wanted: -1, given: -1,
 		ear: &ear{from: bufio.NewReaderSize(conn, 4096), manifest: s.Manifest, asked: -1},
 	}
 	s.mu.Lock()
@@ -112,7 +127,9 @@ func (s *Swarm) talk(ctx context.Context, raw net.Conn, at netip.AddrPort) {
 	var speaking sync.WaitGroup
 	var spoken error
 	speaking.Go(func() {
-		spoken = p.speak(ctx)
+		if spoken = p.speak(ctx); errors.Is(spoken, errLeaving) && conn.CloseWrite() == nil {
+			return // the peer closes the connection when it has heard all of it
+		}
 		_ = raw.Close()
 	})
 	err = p.listen(ctx)
@@ -167,7 +184,7 @@ func (p *peer) listen(ctx context.Context) error {
 }
 
 // silence is how long a peer may say nothing; each says a few times in it that it lives.
-func (s *Swarm) silence() time.Duration { return s.Patience / 4 }
+func (s *Swarm) silence() time.Duration { return s.Patience / 10 }
 
 // hear does what follows from what a peer said.
 func (p *peer) hear(said heard) error {
@@ -188,6 +205,12 @@ func (p *peer) hear(said heard) error {
 		if !p.offers.has(i) {
 			p.offers.set(i)
 			p.offered[i]++
+			if p.lacks--; p.lacks == 0 {
+				p.stir()
+			}
+		}
+		if i == p.given {
+			p.given = -1
 		}
 	}
 	if said.wanted >= 0 {
@@ -200,12 +223,16 @@ func (p *peer) hear(said heard) error {
 		if p.offers.has(p.asked) {
 			p.offers.clear(p.asked)
 			p.offered[p.asked]--
+			p.lacks++
 		}
 		p.ground(p)
 		p.stir()
 	}
 	if p.asked >= 0 && time.Since(p.since) > p.Patience {
 		return fault.Errorf(fault.Unavailable, "the peer owes a chunk for %s", p.Patience)
+	}
+	if p.given >= 0 && time.Since(p.givenAt) > p.Patience {
+		return fault.Errorf(fault.Unavailable, "the peer has not taken a chunk for %s", p.Patience)
 	}
 	if len(said.offered) > 0 || said.wanted >= 0 {
 		p.poke()

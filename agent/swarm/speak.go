@@ -24,29 +24,29 @@ func (p *peer) speak(ctx context.Context) error {
 		if err := p.news(to, told); err != nil {
 			return err
 		}
-		if g.lent {
+		if len(g.rest) > 0 {
 			if err := p.give(to, &g); err != nil {
 				return err
 			}
 			continue
 		}
+		if g.lent && p.taken() {
+			p.done(&g)
+		}
 		if err := to.Flush(); err != nil {
 			return err
 		}
-		wanted, turn := p.turn()
+		if !g.lent {
+			if g, err = p.next(to); err != nil {
+				return err
+			}
+			if g.lent {
+				continue
+			}
+		}
+		p.rest(true)
 		select {
-		case turn <- struct{}{}:
-			g = gift{lent: true}
-			if g.whole, err = p.load(wanted); err != nil {
-				p.Log.Warn("a chunk is not given any more", "chunk", wanted, "why", err)
-				p.done(&g)
-				err = p.refuse(to, wanted)
-			}
-			g.rest = g.whole
 		case <-p.wake:
-			if wanted >= 0 && turn == nil {
-				err = p.refuse(to, wanted)
-			}
 		case <-alive.C:
 			err = say(to, sayAlive, 0)
 		case <-ctx.Done():
@@ -55,13 +55,29 @@ func (p *peer) speak(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		p.rest(false)
 	}
 }
 
-// gift is a chunk on its way to a peer.
+// rest notes whether the peer would take its turn at once.
+func (p *peer) rest(idle bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.idle = idle
+}
+
+// gift is a chunk on its way to a peer. The turn is held until the peer has it: what the network has taken from us may yet
+// wait for long, and others would share the line with it.
 type gift struct {
 	lent        bool // it holds a turn to give
 	whole, rest []byte
+}
+
+// taken reports whether the peer has said that it has the chunk that was given last.
+func (p *peer) taken() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.given < 0
 }
 
 // done gives the turn back, if there is one.
@@ -69,8 +85,10 @@ func (p *peer) done(g *gift) {
 	if g.lent {
 		p.mu.Lock()
 		p.release(g.whole)
+		p.gifts--
+		p.taking = false
+		p.stir()
 		p.mu.Unlock()
-		<-p.giving
 	}
 	*g = gift{}
 }
@@ -82,32 +100,59 @@ func (p *peer) give(to *bufio.Writer, g *gift) error {
 	if len(g.rest) == 0 {
 		// Before the last byte leaves: with that the peer may ask again.
 		p.mu.Lock()
-		p.wanted = -1
+		p.given, p.givenAt, p.wanted = p.wanted, time.Now(), -1
 		p.mu.Unlock()
-		defer p.done(g)
 	}
 	if err := say(to, sayPart, len(part)); err != nil {
 		return err
 	}
 	_, err := to.Write(part)
-	if err == nil && len(g.rest) == 0 {
-		err = to.Flush()
-	}
 	return err
 }
 
-// turn returns which chunk the peer wants, and where a turn to give it is to be had; nil when there is none to be had any more.
-func (p *peer) turn() (wanted int, turn chan<- struct{}) {
+// next begins to give the peer the chunk that it wants, if it is the peer's turn. A chunk that can not be given is refused.
+func (p *peer) next(to *bufio.Writer) (gift, error) {
+	wanted, turn, err := p.turn()
+	if err != nil || wanted < 0 {
+		return gift{}, err
+	}
+	if !turn {
+		return gift{}, p.refuse(to, wanted)
+	}
+	g := gift{lent: true}
+	if g.whole, err = p.load(wanted); err != nil {
+		p.Log.Warn("a chunk is not given any more", "chunk", wanted, "why", err)
+		p.done(&g)
+		return gift{}, p.refuse(to, wanted)
+	}
+	g.rest = g.whole
+	return g, nil
+}
+
+// turn returns the chunk that the peer is given now, -1 for none, and whether it is to be had. Who lacks most has its turn
+// first, so that all are ready at about the same time. Its error is errLeaving when there are no turns any more.
+func (p *peer) turn() (wanted int, have bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.wanted < 0 {
-		return -1, nil
+	switch {
+	case p.leaving:
+		return -1, false, errLeaving
+	case p.wanted < 0:
+		return -1, false, nil
+	case !p.have.has(p.wanted) || p.stale.has(p.wanted):
+		return p.wanted, false, nil
+	case p.gifts >= p.mostGifts:
+		return -1, false, nil
 	}
-	if p.leaving || !p.have.has(p.wanted) || p.stale.has(p.wanted) {
-		p.poke()
-		return p.wanted, nil
+	for q := range p.peers {
+		if q.idle && q.wanted >= 0 && !q.taking && q.lacks > p.lacks {
+			q.poke()
+			return -1, false, nil
+		}
 	}
-	return p.wanted, p.giving
+	p.gifts++
+	p.taking = true
+	return p.wanted, true, nil
 }
 
 // refuse tells that a chunk will not come.

@@ -11,6 +11,7 @@ package swarm
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -22,11 +23,12 @@ import (
 )
 
 const (
-	maxDials  = 6        // peers that are called; as many call us, on the average
-	maxPeers  = 32       // connections in all
-	maxGiving = 3        // chunks that are given at the same time, each from a buffer of its own
-	maxFlight = 32 << 20 // bytes of chunks that are taken from peers at the same time, in two chunks at least
-	maxFlying = 8
+	maxDials  = 6  // peers that are called; as many call us, on the average
+	maxPeers  = 32 // connections in all
+	maxGifts  = 6  // chunks that are given at the same time, and so much at most:
+	giftBytes = 32 << 20
+	maxTaken  = 8 // chunks that are taken from peers at the same time, and so much at most:
+	takeBytes = 32 << 20
 
 	handshakeWithin = 10 * time.Second
 	shunFor         = 10 * time.Second // a peer that was lost is not called again for so long
@@ -46,7 +48,7 @@ type Cloud interface {
 	Meet(ctx context.Context, port int) ([]netip.AddrPort, error)
 	// Chunk asks the store for a chunk of those that are wanted; alone says that there is nobody else to ask. The store
 	// chooses one, and accept returns the buffer for it, or nil when it is not wanted any more. ok is false when the
-	// store sends none for now.
+	// store sends none for now. Asking also tells that the chunk before has come; who wants none tells no more than that.
 	Chunk(ctx context.Context, want []byte, alone bool, accept func(i int) []byte) (ok bool, err error)
 }
 
@@ -73,19 +75,20 @@ type Counts struct{ Store, Peers int64 }
 // Swarm is one image on its way to this machine's disk, and from it.
 type Swarm struct {
 	Options
-	tls     *tls.Config
-	listen  net.Listener
-	port    int
-	end     context.CancelFunc
-	tasks   sync.WaitGroup
-	giving  chan struct{} // holds one for each chunk that is being given
-	flights int           // chunks that may be taken from peers at the same time
-	placing sync.Mutex    // one chunk is written at a time
+	tls       *tls.Config
+	listen    net.Listener
+	port      int
+	end       context.CancelFunc
+	tasks     sync.WaitGroup
+	flights   int        // chunks that may be taken from peers at the same time
+	mostGifts int        // chunks that may be given at the same time
+	placing   sync.Mutex // one chunk is written at a time
 
 	mu       sync.Mutex // guards what follows
 	have     bitset     // on the disk, and right
 	flying   bitset     // being taken, from whomever
 	airborne int        // of them, those from peers
+	gifts    int        // chunks that are being given
 	missing  int
 	offered  []uint16 // by chunk, how many peers have it
 	peers    map[*peer]bool
@@ -97,17 +100,18 @@ type Swarm struct {
 	progress time.Time     // the last chunk
 	changed  chan struct{} // closed at the next chunk, peer or offer
 	failed   error         // why the image can not be had by this swarm
-	leaving  bool          // nothing more is given
+	leaving  bool          // no other chunk is given
 	free     [][]byte      // buffers that are not in use
 }
 
 // New joins a swarm: from now on others are met and given what there is, until Close. Fetch makes it more.
 func New(ctx context.Context, o Options) (*Swarm, error) {
 	s := &Swarm{
-		Options: o, giving: make(chan struct{}, maxGiving), have: newBits(o.Manifest.Len()), flying: newBits(o.Manifest.Len()),
+		Options: o, have: newBits(o.Manifest.Len()), flying: newBits(o.Manifest.Len()),
 		missing: o.Manifest.Len(), offered: make([]uint16, o.Manifest.Len()), peers: map[*peer]bool{}, dialing: map[netip.AddrPort]bool{},
 		shunned: map[netip.AddrPort]time.Time{}, banned: map[netip.AddrPort]bool{}, stale: newBits(o.Manifest.Len()), changed: make(chan struct{}), progress: time.Now(),
-		flights: int(max(2, min(maxFlying, maxFlight/o.Manifest.ChunkBytes))),
+		mostGifts: int(max(2, min(maxGifts, giftBytes/o.Manifest.ChunkBytes))),
+		flights:   int(max(2, min(maxTaken, takeBytes/o.Manifest.ChunkBytes))),
 	}
 	for i := range o.Manifest.Len() {
 		if o.Manifest.Hole(i) {
@@ -127,9 +131,11 @@ func New(ctx context.Context, o Options) (*Swarm, error) {
 	if s.listen, err = o.Network.Listen(); err != nil {
 		return nil, fault.Wrap("listening for other agents", err)
 	}
-	if at, err := netip.ParseAddrPort(s.listen.Addr().String()); err == nil {
-		s.port = int(at.Port())
+	at, ok := s.listen.Addr().(*net.TCPAddr)
+	if !ok {
+		return nil, errors.Join(fault.Errorf(fault.Internal, "peers are listened for at %s, which is no TCP address", s.listen.Addr()), s.listen.Close())
 	}
+	s.port = at.Port
 	ctx, s.end = context.WithCancel(ctx)
 	s.tasks.Go(func() { s.accept(ctx) })
 	s.tasks.Go(func() { s.meet(ctx) })
@@ -143,21 +149,38 @@ func (s *Swarm) Close() {
 	s.tasks.Wait()
 }
 
-// Finish lets those chunks be given to their end that are on their way, for at most d, and gives no others any more.
+// Finish takes leave of the peers: chunks that are being given are given to their end, no others, and it returns when all
+// peers have what was sent to them, or after d.
 func (s *Swarm) Finish(ctx context.Context, d time.Duration) {
-	s.mu.Lock()
-	s.leaving = true
-	s.stir()
-	s.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
-	for range maxGiving {
+	for {
+		s.mu.Lock()
+		left, changed := len(s.peers), s.changed
+		if !s.leaving && !s.needed() {
+			s.leaving = true
+			s.stir()
+		}
+		s.mu.Unlock()
+		if left == 0 {
+			return
+		}
 		select {
-		case s.giving <- struct{}{}:
+		case <-changed:
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// needed reports whether a peer lacks chunks. The lock is held.
+func (s *Swarm) needed() bool {
+	for p := range s.peers {
+		if p.lacks > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // Counts tells what was taken so far.
