@@ -270,9 +270,9 @@ func (s *shelf) rack(t testing.TB, sw *vswitch.Switch, machines int) []*sim.Mach
 // time that the cloud's port would need to send each of them the image. What a wave takes when nothing but the ports limits it is measured
 // in package netboot.
 func TestWave(t *testing.T) {
-	const machines, size, mbps = 8, 2 << 20, 3
+	const machines, size, mbps = 8, 1 << 20, 1
 	s := newShelf(t, size)
-	together := s.wave(t, machines, mbps, true, time.Minute)
+	together := s.wave(t, machines, mbps, true, 2*time.Minute)
 	apart := time.Duration(machines * size * 8 / mbps * int64(time.Microsecond))
 	t.Logf("%d machines took %s, with %.2f images from the store, which could have sent all in %s", machines, together.took, float64(together.store)/size, apart)
 	if !together.all || together.took > apart/2 {

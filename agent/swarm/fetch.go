@@ -21,6 +21,10 @@ const (
 func (s *Swarm) Fetch(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	s.mu.Lock()
+	s.fetching, s.progress = true, time.Now()
+	s.stir()
+	s.mu.Unlock()
 	var workers sync.WaitGroup
 	defer workers.Wait()
 	defer cancel()
@@ -106,7 +110,7 @@ func (s *Swarm) fill(ctx context.Context) {
 // choose picks the chunk that a peer is asked for now, -1 for none: of those that only it can give, the one that fewest
 // peers have, so that none becomes rare; among equals by chance, so that not all agents ask for the same. The lock is held.
 func (p *peer) choose() int {
-	if p.asked >= 0 || p.airborne >= p.flights || p.failed != nil || p.missing == 0 {
+	if !p.fetching || p.asked >= 0 || p.airborne >= p.flights || p.failed != nil || p.missing == 0 {
 		return -1
 	}
 	best, least, equals := -1, uint16(0), 0

@@ -3,6 +3,7 @@ package swarm
 import (
 	"bufio"
 	"context"
+	"errors"
 	"time"
 
 	"github.com/hagane-cloud/hagane/fault"
@@ -160,7 +161,7 @@ func (p *peer) refuse(to *bufio.Writer, i int) error {
 	p.mu.Lock()
 	p.wanted = -1
 	p.mu.Unlock()
-	return say(to, sayNo, i)
+	return errors.Join(say(to, sayNo, i), to.Flush())
 }
 
 // load reads a chunk from the disk. What is not there any more, because the order that follows changed the disk, is

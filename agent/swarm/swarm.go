@@ -100,6 +100,7 @@ type Swarm struct {
 	progress time.Time     // the last chunk
 	changed  chan struct{} // closed at the next chunk, peer or offer
 	failed   error         // why the image can not be had by this swarm
+	fetching bool          // chunks are asked for
 	leaving  bool          // no other chunk is given
 	free     [][]byte      // buffers that are not in use
 }
