@@ -64,7 +64,7 @@ type Options struct {
 	Read  func(b []byte, at int64) error
 	// Buffer makes a buffer as the disk wants it; nil: any.
 	Buffer func(n int) []byte
-	// Patience is how long a chunk may take, and a quarter of it how long a peer may be silent.
+	// Patience is how long a chunk may take, and a tenth of it how long a peer may be silent.
 	Patience time.Duration
 	Log      *slog.Logger
 }
@@ -105,7 +105,7 @@ type Swarm struct {
 	free     [][]byte      // buffers that are not in use
 }
 
-// New joins a swarm: from now on others are met and given what there is, until Close. Fetch makes it more.
+// New joins a swarm: from now on others are met, and given what there is, until Close. Fetch asks for what is missing.
 func New(ctx context.Context, o Options) (*Swarm, error) {
 	s := &Swarm{
 		Options: o, have: newBits(o.Manifest.Len()), flying: newBits(o.Manifest.Len()),
