@@ -106,6 +106,7 @@ func (c *Conductor) Run(ctx context.Context, q workflow.Queue, grace time.Durati
 	renewal.Go(func() error { c.renew(renewing); return nil })
 	g.Go(func() error { return c.repeat(gctx, loop{"adopt runs", 2 * time.Second, c.adopt}) })
 	g.Go(func() error { return c.repeat(gctx, loop{"hand runs on", time.Second, c.handOn}) })
+	g.Go(func() error { return c.repeat(gctx, loop{"let in who waits in line", 10 * time.Second, c.engine.Deal}) })
 	for _, l := range c.loops {
 		g.Go(func() error { return c.repeat(gctx, l) })
 	}

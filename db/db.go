@@ -43,6 +43,16 @@ func (tx Tx) SQLTx() *sql.Tx { return tx.Tx.Tx }
 // PgxTx returns the transaction as pgx knows it. It is valid on PostgreSQL only.
 func (tx Tx) PgxTx() pgx.Tx { return pgxTx{conn: tx.conn} }
 
+// Alone has the transaction wait until no other one is alone by the same name, and be so until it ends. It comes before whatever else the
+// transaction locks, so that two can not wait for each other.
+func (tx Tx) Alone(ctx context.Context, name string) error {
+	if tx.conn == nil {
+		return nil // on SQLite every transaction is
+	}
+	_, err := tx.NewRaw("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", name).Exec(ctx)
+	return err
+}
+
 // Open opens the database at url and brings its schema up to date. A url is postgres://… or
 // sqlite:PATH[?synchronous=OFF]; synchronous is FULL by default, so that a committed record survives a loss of power.
 func Open(ctx context.Context, dsn string) (*DB, error) {

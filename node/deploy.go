@@ -47,7 +47,7 @@ func (s *Service) recordDeployment(ctx context.Context, tx db.Tx, n *Node, d Dep
 	d.NodeID, d.Files = n.ID, s.Box.Seal(filesPlace(n.ID), raw)
 	_, err = tx.NewInsert().Model(&d).On("CONFLICT (node_id) DO UPDATE").Set("image_id = EXCLUDED.image_id").Set("image = EXCLUDED.image").
 		Set("links = EXCLUDED.links").Set("files = EXCLUDED.files").Set("written = NULL").
-		Set("layout = EXCLUDED.layout").Set("laid_out = NULL").Set("standalone = EXCLUDED.standalone").Exec(ctx)
+		Set("layout = EXCLUDED.layout").Set("laid_out = NULL").Set("standalone = EXCLUDED.standalone").Set("tenant = EXCLUDED.tenant").Exec(ctx)
 	return fault.Wrap("recording the deployment", err)
 }
 

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/google/uuid"
@@ -39,7 +40,7 @@ func (s *Service) DeployInstance(ctx context.Context, tx db.Tx, n *Node, d Deplo
 	if _, err := tx.NewUpdate().Model(n).Column("owner").WherePK().Exec(ctx); err != nil {
 		return err
 	}
-	d.Standalone = true
+	d.Standalone, d.Tenant = true, cmp.Or(n.Lessee, n.Project)
 	if err := s.recordDeployment(ctx, tx, n, d, files); err != nil {
 		return err
 	}
@@ -53,7 +54,7 @@ func (s *Service) Adopt(ctx context.Context, id ID) error {
 		if err != nil {
 			return err
 		}
-		if err := s.recordDeployment(ctx, tx, n, Deployment{Standalone: true}, nil); err != nil {
+		if err := s.recordDeployment(ctx, tx, n, Deployment{Standalone: true, Tenant: cmp.Or(n.Lessee, n.Project)}, nil); err != nil {
 			return err
 		}
 		return s.enter(ctx, tx, n, "adopt")

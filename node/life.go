@@ -109,45 +109,45 @@ var verify = workflow.Workflow[*Job]{Name: "verify/2", Steps: []workflow.Step[*J
 	{Name: "read the power state", Do: readPower, Within: 2 * time.Minute},
 }}
 
-var inspect = workflow.Workflow[*Job]{Name: "inspect/1", Steps: []workflow.Step[*Job]{
+var inspect = workflow.Workflow[*Job]{Name: "inspect/1", Takes: takesSite, Steps: []workflow.Step[*Job]{
 	{Name: "power off", Do: powerOff, Within: 15 * time.Minute},
-	{Name: "join the provisioning network", Do: joinProvisioning, Undo: leaveNetworks, Within: 1 * time.Minute},
-	{Name: "boot the agent", Do: bootAgent, Undo: dismissAgent, Within: 15 * time.Minute},
+	{Name: "join the provisioning network", Do: joinProvisioning, Undo: leaveNetworks, Within: 1 * time.Minute, Takes: takesSwitches},
+	{Name: "boot the agent", Do: bootAgent, Undo: dismissAgent, Within: 15 * time.Minute, Takes: takesBMCNetwork},
 	{Name: "hear from the agent", Do: heardFromAgent, Within: 15 * time.Minute},
 	{Name: "take the inventory", Do: takeInventory, Within: 5 * time.Minute},
 	{Name: "power off after the inspection", Do: shutDown, Within: 3 * time.Minute, Skippable: true},
-	{Name: "leave the provisioning network", Do: leaveNetworks, Within: 1 * time.Minute},
+	{Name: "leave the provisioning network", Do: leaveNetworks, Within: 1 * time.Minute, Takes: takesSwitches},
 }}
 
-var clean = workflow.Workflow[*Job]{Name: "clean/2", Steps: []workflow.Step[*Job]{
+var clean = workflow.Workflow[*Job]{Name: "clean/2", Takes: takesSite, Steps: []workflow.Step[*Job]{
 	{Name: "power off", Do: powerOff, Within: 15 * time.Minute},
 	{Name: "put the BMC back in order", Do: tidyBMC, Within: 10 * time.Minute},
 	{Name: "bring settings and firmware to the baseline", Do: settle, Within: 2 * time.Hour, NotAbortable: true},
-	{Name: "join the cleaning network", Do: joinCleaning, Undo: leaveNetworks, Within: 1 * time.Minute},
-	{Name: "boot the agent", Do: bootAgent, Undo: dismissAgent, Within: 15 * time.Minute},
+	{Name: "join the cleaning network", Do: joinCleaning, Undo: leaveNetworks, Within: 1 * time.Minute, Takes: takesSwitches},
+	{Name: "boot the agent", Do: bootAgent, Undo: dismissAgent, Within: 15 * time.Minute, Takes: takesBMCNetwork},
 	{Name: "hear from the agent", Do: heardFromAgent, Within: 15 * time.Minute},
 	{Name: "erase the disks", Do: eraseDisks, Within: 24 * time.Hour, NotAbortable: true},
 	{Name: "power off after erasing", Do: shutDown, Within: 3 * time.Minute, Skippable: true},
-	{Name: "leave the cleaning network", Do: leaveNetworks, Within: 1 * time.Minute},
+	{Name: "leave the cleaning network", Do: leaveNetworks, Within: 1 * time.Minute, Takes: takesSwitches},
 	{Name: "pass the hand-over gate", Do: passGate, Within: 3 * time.Minute},
 }}
 
-var deploy = workflow.Workflow[*Job]{Name: "deploy/2", Steps: []workflow.Step[*Job]{
+var deploy = workflow.Workflow[*Job]{Name: "deploy/2", Takes: takesSite, Steps: []workflow.Step[*Job]{
 	{Name: "power off", Do: powerOff, Within: 15 * time.Minute},
-	{Name: "join the provisioning network", Do: joinProvisioning, Undo: leaveNetworks, Within: 1 * time.Minute},
-	{Name: "boot the agent", Do: bootAgent, Undo: dismissAgent, Within: 15 * time.Minute},
+	{Name: "join the provisioning network", Do: joinProvisioning, Undo: leaveNetworks, Within: 1 * time.Minute, Takes: takesSwitches},
+	{Name: "boot the agent", Do: bootAgent, Undo: dismissAgent, Within: 15 * time.Minute, Takes: takesBMCNetwork},
 	{Name: "hear from the agent", Do: heardFromAgent, Within: 15 * time.Minute},
-	{Name: "write the image", Do: writeImage, Within: 40 * time.Minute},
+	{Name: "write the image", Do: writeImage, Within: 40 * time.Minute, Takes: takesImageStore},
 	{Name: "lay out the disks", Do: layOutDisks, Within: 30 * time.Minute},
 	{Name: "write the config drive", Do: writeConfigDrive, Within: 5 * time.Minute},
 	{Name: "power off after writing", Do: shutDown, Within: 3 * time.Minute},
-	{Name: "join the tenant's networks", Do: joinTenant, Undo: leaveNetworks, Within: 1 * time.Minute},
-	{Name: "boot from disk", Do: bootFromDisk, Undo: powerOff, Within: 15 * time.Minute},
+	{Name: "join the tenant's networks", Do: joinTenant, Undo: leaveNetworks, Within: 1 * time.Minute, Takes: takesSwitches},
+	{Name: "boot from disk", Do: bootFromDisk, Undo: powerOff, Within: 15 * time.Minute, Takes: takesBMCNetwork},
 }}
 
 // rebuild is deploy for a node that runs its tenant's system: it leaves the tenant's networks first.
-var rebuild = workflow.Workflow[*Job]{Name: "rebuild/2", Steps: slices.Concat([]workflow.Step[*Job]{
-	{Name: "leave the tenant's networks", Do: leaveNetworks, Within: 16 * time.Minute},
+var rebuild = workflow.Workflow[*Job]{Name: "rebuild/2", Takes: takesSite, Steps: slices.Concat([]workflow.Step[*Job]{
+	{Name: "leave the tenant's networks", Do: leaveNetworks, Within: 16 * time.Minute, Takes: takesSwitches},
 }, deploy.Steps[1:])}
 
 var adopt = workflow.Workflow[*Job]{Name: "adopt/1", Steps: []workflow.Step[*Job]{
@@ -155,15 +155,15 @@ var adopt = workflow.Workflow[*Job]{Name: "adopt/1", Steps: []workflow.Step[*Job
 	{Name: "read the power state", Do: readPower, Within: 2 * time.Minute},
 }}
 
-var tend = workflow.Workflow[*Job]{Name: "tend/1", Steps: []workflow.Step[*Job]{
+var tend = workflow.Workflow[*Job]{Name: "tend/1", Takes: takesSite, Steps: []workflow.Step[*Job]{
 	{Name: "take the steps that were asked for", Do: takeSteps, Within: 6 * time.Hour},
 	{Name: "power off before erasing", Do: ifErasing(powerOff), Within: 15 * time.Minute},
-	{Name: "join the cleaning network", Do: ifErasing(joinCleaning), Undo: leaveNetworks, Within: 1 * time.Minute},
-	{Name: "boot the agent", Do: ifErasing(bootAgent), Undo: dismissAgent, Within: 15 * time.Minute},
+	{Name: "join the cleaning network", Do: ifErasing(joinCleaning), Undo: leaveNetworks, Within: 1 * time.Minute, Takes: takesSwitches},
+	{Name: "boot the agent", Do: ifErasing(bootAgent), Undo: dismissAgent, Within: 15 * time.Minute, Takes: takesBMCNetwork},
 	{Name: "hear from the agent", Do: ifErasing(heardFromAgent), Within: 15 * time.Minute},
 	{Name: "erase the disks", Do: ifErasing(eraseDisks), Within: 24 * time.Hour, NotAbortable: true},
 	{Name: "power off after erasing", Do: ifErasing(shutDown), Within: 3 * time.Minute, Skippable: true},
-	{Name: "leave the cleaning network", Do: ifErasing(leaveNetworks), Within: 1 * time.Minute},
+	{Name: "leave the cleaning network", Do: ifErasing(leaveNetworks), Within: 1 * time.Minute, Takes: takesSwitches},
 }}
 
 var service = workflow.Workflow[*Job]{Name: "service/1", Steps: []workflow.Step[*Job]{
@@ -172,20 +172,20 @@ var service = workflow.Workflow[*Job]{Name: "service/1", Steps: []workflow.Step[
 
 // rescue has the agent's ramdisk serve the tenant on the tenant's own networks. Its disks are not touched. The agent's
 // secrets are worth nothing any more before the tenant can reach it.
-var rescue = workflow.Workflow[*Job]{Name: "rescue/1", Steps: []workflow.Step[*Job]{
-	{Name: "leave the tenant's networks", Do: leaveNetworks, Within: 16 * time.Minute},
-	{Name: "join the provisioning network", Do: joinProvisioning, Undo: leaveNetworks, Within: 1 * time.Minute},
-	{Name: "boot the agent", Do: bootAgent, Undo: dismissAgent, Within: 15 * time.Minute},
+var rescue = workflow.Workflow[*Job]{Name: "rescue/1", Takes: takesSite, Steps: []workflow.Step[*Job]{
+	{Name: "leave the tenant's networks", Do: leaveNetworks, Within: 16 * time.Minute, Takes: takesSwitches},
+	{Name: "join the provisioning network", Do: joinProvisioning, Undo: leaveNetworks, Within: 1 * time.Minute, Takes: takesSwitches},
+	{Name: "boot the agent", Do: bootAgent, Undo: dismissAgent, Within: 15 * time.Minute, Takes: takesBMCNetwork},
 	{Name: "hear from the agent", Do: heardFromAgent, Within: 15 * time.Minute},
 	{Name: "open the rescue system", Do: openRescue, Within: 5 * time.Minute},
 	{Name: "let the agent go", Do: dismissAgent, Within: 3 * time.Minute},
-	{Name: "join the tenant's networks", Do: joinTenant, Undo: leaveNetworks, Within: 1 * time.Minute},
+	{Name: "join the tenant's networks", Do: joinTenant, Undo: leaveNetworks, Within: 1 * time.Minute, Takes: takesSwitches},
 }}
 
 var unrescue = workflow.Workflow[*Job]{Name: "unrescue/1", Steps: []workflow.Step[*Job]{
 	{Name: "power off the rescue system", Do: powerOff, Within: 15 * time.Minute},
-	{Name: "join the tenant's networks", Do: joinTenant, Undo: leaveNetworks, Within: 1 * time.Minute},
-	{Name: "boot from disk", Do: bootFromDisk, Undo: powerOff, Within: 15 * time.Minute},
+	{Name: "join the tenant's networks", Do: joinTenant, Undo: leaveNetworks, Within: 1 * time.Minute, Takes: takesSwitches},
+	{Name: "boot from disk", Do: bootFromDisk, Undo: powerOff, Within: 15 * time.Minute, Takes: takesBMCNetwork},
 }}
 
 var undeploy = workflow.Workflow[*Job]{Name: "undeploy/1", Steps: []workflow.Step[*Job]{

@@ -146,6 +146,7 @@ type Deployment struct {
 	LaidOut *protocol.Layout // as the agent read it back
 	// Standalone says that it is no server's: an operator deployed the node.
 	Standalone bool
+	Tenant     string // the project that it is for; "" is the operator's
 }
 
 // Image is what the agent must know of an image.

@@ -84,6 +84,9 @@ type Service struct {
 // NewService makes the service and registers its workflows.
 func NewService(o Options) *Service {
 	s := &Service{Options: o, pool: bmc.NewPool(o.Open, o.Profiles)}
+	for _, p := range pools {
+		o.Engine.Provide(p)
+	}
 	for _, w := range Works {
 		workflow.Register(o.Engine, w.Run, workflow.Host[*Job](s))
 	}

@@ -78,7 +78,15 @@ func (w *teller) atWork(ctx context.Context, r workflow.Standing) error {
 	} else if r.Abort != "" {
 		w.say("it will be undone, as asked by %s, as soon as the step in hand lets it", r.Abort)
 	}
+	lines, err := w.s.Lines(ctx, r.ID)
+	if err != nil {
+		return err
+	}
+	for _, l := range lines[r.ID] {
+		w.say("it is %s; hagane limit list shows what is full", l)
+	}
 	switch {
+	case len(lines) > 0:
 	case r.Phase == workflow.Held:
 		w.say("it is held by %s; hagane run release %s lets it go on", r.Hold, w.called())
 	case r.Reason != "" && r.Phase == workflow.Waits:

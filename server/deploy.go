@@ -70,7 +70,7 @@ func (s *Service) begin(ctx context.Context, tx db.Tx, srv *Server, n *node.Node
 		return err
 	}
 	return s.nodes.Deploy(ctx, tx, n.ID, string(srv.ID), node.Deployment{
-		ImageID: img.ID, Image: node.Image{SHA512: img.RawSHA512, Size: img.RawSize}, Links: links, Layout: srv.Layout,
+		ImageID: img.ID, Image: node.Image{SHA512: img.RawSHA512, Size: img.RawSize}, Links: links, Layout: srv.Layout, Tenant: string(srv.ProjectID),
 	}, files)
 }
 

@@ -119,7 +119,7 @@ func (s *Service) redeploy(ctx context.Context, tx db.Tx, srv *Server, img image
 	if err != nil {
 		return err
 	}
-	d := node.Deployment{ImageID: img.ID, Image: node.Image{SHA512: img.RawSHA512, Size: img.RawSize}, Links: links, Layout: srv.Layout}
+	d := node.Deployment{ImageID: img.ID, Image: node.Image{SHA512: img.RawSHA512, Size: img.RawSize}, Links: links, Layout: srv.Layout, Tenant: string(srv.ProjectID)}
 	if err := s.nodes.Redeploy(ctx, tx, srv.NodeID, string(srv.ID), d, files); err != nil {
 		return err
 	}

@@ -48,6 +48,8 @@ var (
 	nobodyDesc     = desc("runs_without_conductor", "Runs that no living conductor can carry on: none of their group is alive, takes work and knows the workflow.")
 	conductorsDesc = desc("conductors", "Conductors by what they do: working, draining or silent.", "conductor_group", "status")
 	leasesDesc     = desc("leases", "Nodes that somebody is at work on just now.")
+	slotsDesc      = desc("slots", "Slots that runs have, and those that runs wait in line for.", "pool", "state")
+	lineDesc       = desc("line_seconds_max", "How long the run has been in line that has waited for a slot for longest.", "pool")
 	serversDesc    = desc("servers", "Tenants' servers by state.", "state")
 	readDesc       = desc("database_up", "1 when the figures of the whole cloud could be read.")
 )
@@ -55,7 +57,7 @@ var (
 // Describe names the metrics.
 func (c *Cloud) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{nodesDesc, heldDesc, powerDesc, pollLagDesc, runsDesc, overdueDesc, oldestDesc, queueDesc, queueLagDesc, nobodyDesc,
-		conductorsDesc, leasesDesc, serversDesc, readDesc} {
+		conductorsDesc, leasesDesc, slotsDesc, lineDesc, serversDesc, readDesc} {
 		ch <- d
 	}
 }
@@ -153,6 +155,10 @@ func (r *reader) cloud(e *workflow.Engine) {
 	}
 	r.each(serversDesc, 1, "SELECT state AS a, '' AS b, count(*) AS n FROM server GROUP BY state")
 	r.each(leasesDesc, 0, "SELECT '' AS a, '' AS b, count(*) AS n FROM lease WHERE expires >= "+r.db.NowMillis())
+	r.each(slotsDesc, 2, "SELECT pool AS a, CASE WHEN granted_at > 0 THEN 'taken' ELSE 'waiting' END AS b, count(*) AS n FROM slot GROUP BY 1, 2")
+	for _, one := range r.rows("SELECT pool AS a, '' AS b, " + r.db.NowMillis() + " - min(asked_at) AS n FROM slot WHERE granted_at = 0 GROUP BY pool") {
+		r.gauge(lineDesc, float64(one.N)/1000, one.A)
+	}
 	r.queues(e)
 }
 

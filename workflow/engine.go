@@ -25,6 +25,7 @@ type Engine struct {
 	now   func() time.Time
 	crew  crew
 	held  held
+	pools []Pool
 	// Interrupt, if set, is called between a step's end and its being recorded; an error that it returns
 	// breaks the turn off, as if the process had died there. Tests stop the world here.
 	Interrupt func(step string) error
@@ -47,6 +48,7 @@ type definition struct {
 	name   string
 	steps  []step
 	urgent bool
+	takes  takes
 	group  func(ctx context.Context, q bun.IDB, subject string) (string, error)
 	open   func(ctx context.Context, run *Run) (any, func(), error)
 	ended  func(ctx context.Context, tx Tx, run Run) error
@@ -58,7 +60,11 @@ type step struct {
 	within       time.Duration
 	notAbortable bool
 	skippable    bool
+	takes        takes
 }
+
+// takes says which slots something takes, its subject type erased.
+type takes func(ctx context.Context, s any) ([]Slot, error)
 
 func (d *definition) index(name string) int {
 	for i := range d.steps {
@@ -82,6 +88,7 @@ func Register[S any](e *Engine, w Workflow[S], h Host[S]) {
 	def := &definition{
 		name:   w.Name,
 		urgent: w.Urgent,
+		takes:  erased(w.Takes),
 		group:  h.Group,
 		ended:  h.Ended,
 		open: func(ctx context.Context, run *Run) (any, func(), error) {
@@ -92,7 +99,7 @@ func Register[S any](e *Engine, w Workflow[S], h Host[S]) {
 		if s.Do == nil || s.Within <= 0 || def.index(s.Name) >= 0 {
 			panic("workflow " + w.Name + ", step " + s.Name + ": no Do, no Within, or a name used twice")
 		}
-		st := step{name: s.Name, within: s.Within, notAbortable: s.NotAbortable, skippable: s.Skippable}
+		st := step{name: s.Name, within: s.Within, notAbortable: s.NotAbortable, skippable: s.Skippable, takes: erased(s.Takes)}
 		st.do = func(ctx context.Context, v any) error { return s.Do(ctx, v.(S)) }
 		if s.Undo != nil {
 			st.undo = func(ctx context.Context, v any) error { return s.Undo(ctx, v.(S)) }
@@ -100,6 +107,13 @@ func Register[S any](e *Engine, w Workflow[S], h Host[S]) {
 		def.steps = append(def.steps, st)
 	}
 	e.defs[w.Name] = def
+}
+
+func erased[S any](fn func(ctx context.Context, s S) ([]Slot, error)) takes {
+	if fn == nil {
+		return nil
+	}
+	return func(ctx context.Context, v any) ([]Slot, error) { return fn(ctx, v.(S)) }
 }
 
 // Start records a run of the named workflow on subject and enqueues it, in the caller's transaction.

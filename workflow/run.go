@@ -15,7 +15,7 @@ type Phase string
 
 // The phases.
 const (
-	Queued   Phase = "queued"   // not yet begun
+	Queued   Phase = "queued"   // not yet begun, or in line for a slot that the next step takes
 	Running  Phase = "running"  // a conductor is at work on it
 	Waits    Phase = "waiting"  // for something in the world; Reason says what
 	Held     Phase = "held"     // by someone; Hold says who and why

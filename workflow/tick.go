@@ -92,6 +92,11 @@ func (t *turn) once(ctx context.Context) (again bool, err error) {
 	if t.run.Skip != "" && t.run.SkipVisit == t.run.Visit {
 		return t.skip(ctx, i)
 	}
+	if !t.run.Undoing {
+		if ok, again, err := t.admitted(ctx, i); err != nil || !ok {
+			return again, err
+		}
+	}
 	seen := t.run.Nudges
 	call := st.do
 	if t.run.Undoing {
@@ -117,7 +122,7 @@ func (t *turn) once(ctx context.Context) (again bool, err error) {
 			return false, err
 		}
 	}
-	if result == nil && t.instant && !t.run.Undoing && i < len(t.def.steps)-1 && !touched() && len(t.unsaid) < unsaidMost {
+	if result == nil && t.instant && st.takes == nil && !t.run.Undoing && i < len(t.def.steps)-1 && !touched() && len(t.unsaid) < unsaidMost {
 		t.passOn(i)
 		return true, nil
 	}
@@ -237,7 +242,16 @@ func (t *turn) stepBack(ctx context.Context, i int, outcome, why string) (bool, 
 // pause records why the run stands still and enqueues its next look, unless it was nudged meanwhile.
 func (t *turn) pause(ctx context.Context, outcome, why string, d time.Duration, seen int64) (again bool, err error) {
 	before := *t.run
+	gives := outcome == "retrying" && t.def.steps[t.def.index(t.run.Step)].takes != nil
 	err = t.commit(ctx, func(ctx context.Context, tx Tx) error {
+		if gives {
+			if err := dealing(ctx, tx); err != nil {
+				return err
+			}
+			if err := t.giveBack(ctx, tx); err != nil {
+				return err
+			}
+		}
 		var now Run
 		// The row is locked from here on, so that a nudge, or more time, comes either before this look or after our record.
 		if err := tx.NewRaw("UPDATE run SET nudges = nudges WHERE id = ? RETURNING nudges, visit, step_deadline", t.run.ID).Scan(ctx, &now); err != nil {
@@ -307,7 +321,13 @@ func (t *turn) end(r *Run, p Phase) {
 // record closes the step in hand with an outcome, applies change to the run, and, when the run has ended, lets the host record it too.
 func (t *turn) record(ctx context.Context, outcome string, change func(*Run)) error {
 	begun := *t.run
+	gives := t.gives()
 	err := t.commit(ctx, func(ctx context.Context, tx Tx) error {
+		if gives {
+			if err := dealing(ctx, tx); err != nil {
+				return err
+			}
+		}
 		t.run.Attempt++
 		why := t.run.Reason
 		before := *t.run
@@ -327,6 +347,9 @@ func (t *turn) record(ctx context.Context, outcome string, change func(*Run)) er
 		t.run = &before
 		err := t.write(ctx, tx, outcome, why, outcome != "held")
 		t.run = after
+		if err == nil && gives {
+			err = t.giveBack(ctx, tx)
+		}
 		if err != nil || !t.run.Phase.Ended() {
 			return err
 		}

@@ -26,6 +26,8 @@ type Step[S any] struct {
 	Within       time.Duration                        // from the step's start to its end, waiting and retries included
 	NotAbortable bool                                 // an abort waits until this step has ended
 	Skippable    bool                                 // an operator may pass over it with a reason: no later step relies on it
+	// Takes says which slots the step takes while it lasts; nil is none. They are given back while it is tried again after an error.
+	Takes func(ctx context.Context, s S) ([]Slot, error)
 }
 
 // Workflow is a list of steps. Its name carries a version: a run ends with the steps it began with.
@@ -33,6 +35,8 @@ type Workflow[S any] struct {
 	Name   string
 	Steps  []Step[S]
 	Urgent bool // its runs are looked at before those that wait without being urgent
+	// Takes says which slots a run takes from its first step to its end; nil is none. Its steps may take more beside them.
+	Takes func(ctx context.Context, s S) ([]Slot, error)
 }
 
 // Within returns the time limit of the whole: the sum of the steps' limits.

@@ -31,6 +31,8 @@ func Dialect(n *node.Service, nw *network.Service, s *server.Service) api.Dialec
 		{"POST", "/v1/flavors", api.Operators, o.createFlavor},
 		{"GET", "/v1/conductors", api.OperatorsRead, o.conductors},
 		{"POST", "/v1/conductors/{conductor}/drain", api.Operators, o.drain},
+		{"GET", "/v1/limits", api.OperatorsRead, o.limits},
+		{"PUT", "/v1/limits/{pool}", api.Operators, o.setLimit},
 		{"GET", "/v1/runs", api.OperatorsRead, o.runs},
 		{"GET", "/v1/runs/{run}", api.OperatorsRead, o.run},
 		{"POST", "/v1/nodes/{node}/run", api.Operators, o.steer},

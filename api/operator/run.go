@@ -22,6 +22,7 @@ type Run struct {
 	Progress  string         `json:"progress"`
 	Attempts  int64          `json:"attempts"`
 	Reason    string         `json:"reason,omitempty"`
+	InLine    []string       `json:"in_line,omitempty"` // its places in the lines that it waits in
 	Error     string         `json:"error,omitempty"`
 	Abort     string         `json:"abort,omitempty"`
 	Hold      string         `json:"hold,omitempty"`
@@ -118,9 +119,16 @@ func (o *operator) runs(w http.ResponseWriter, r *api.Request) error {
 	if err != nil {
 		return err
 	}
+	lines, err := o.nodes.Lines(r.Context())
+	if err != nil {
+		return err
+	}
 	docs := []Run{}
 	for _, one := range all {
 		d := o.runDoc(one.Run)
+		for _, l := range lines[one.ID] {
+			d.InLine = append(d.InLine, l.String())
+		}
 		d.NodeName, d.Owner, d.Conductor, d.Overdue = one.Name, string(one.Owner), string(one.Keeper), one.Overdue()
 		docs = append(docs, d)
 	}

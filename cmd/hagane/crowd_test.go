@@ -51,8 +51,9 @@ type crowdMember struct {
 }
 
 var (
-	urlOf       = regexp.MustCompile(`url=(http://[^/]+)/identity/v3`)
-	conductorID = regexp.MustCompile(`msg="the conductor is at work" id=(\S+)`)
+	urlOf         = regexp.MustCompile(`url=(http://[^/]+)/identity/v3`)
+	conductorName = regexp.MustCompile(`msg="the conductor is at work" id=\S+ name=(\S+)`)
+	conductorID   = regexp.MustCompile(`msg="the conductor is at work" id=(\S+)`)
 )
 
 // now returns the process that plays the member just now.
@@ -166,7 +167,11 @@ func (a *account) login(ctx context.Context) {
 	}
 }
 
-func (a *account) base() string { return a.apis[a.turn%len(a.apis)].found(urlOf) }
+func (a *account) base() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.apis[a.turn%len(a.apis)].found(urlOf)
+}
 
 func (a *account) once(ctx context.Context, verb, path string, body []byte, header ...string) (int, []byte, error) {
 	return a.at(ctx, a.base(), verb, path, body, header...)
@@ -191,6 +196,22 @@ func (a *account) at(ctx context.Context, base, verb, path string, body []byte, 
 	defer func() { _ = res.Body.Close() }()
 	text, err := io.ReadAll(res.Body)
 	return res.StatusCode, text, err
+}
+
+// settlers makes tenants, each with a ground to build on.
+func (c *crowd) settlers(n int) (people []*account, grounds []ground) {
+	c.Helper()
+	for i := range n {
+		name := fmt.Sprint("tenant", i)
+		cl := c.tenant(name)
+		grounds = append(grounds, c.ground(cl))
+		var me struct{ Projects []struct{ ID, Name string } }
+		if err := cl.Do(c.Context(), http.MethodGet, "identity", "/auth/projects", nil, &me); err != nil || len(me.Projects) != 1 {
+			c.Fatalf("%v: %v", me, err)
+		}
+		people = append(people, &account{crowd: c, name: name, project: me.Projects[0].ID, turn: i})
+	}
+	return people, grounds
 }
 
 // live makes and deletes servers until stop, one at a time; what it began it ends.
@@ -352,6 +373,7 @@ func TestCrowd(t *testing.T) {
 	if testing.Short() {
 		t.Skip("minutes long")
 	}
+	t.Parallel() // it waits most of its time
 	nodes, tenants, rounds, lost := 8, 6, 6, 20*time.Second
 	if os.Getenv("HAGANE_SOAK") != "" {
 		nodes, tenants, rounds, lost = 200, 40, 30, 3*time.Minute
@@ -384,18 +406,7 @@ func TestCrowd(t *testing.T) {
 	c.machine = c.runRack(lab.Options{Nodes: nodes, Machine: lab.Sim, DiskGB: 1}).Nodes
 	c.prepare()
 
-	var people []*account
-	var grounds []ground
-	for i := range tenants {
-		name := fmt.Sprint("tenant", i)
-		cl := c.tenant(name)
-		grounds = append(grounds, c.ground(cl))
-		var me struct{ Projects []struct{ ID, Name string } }
-		if err := cl.Do(t.Context(), http.MethodGet, "identity", "/auth/projects", nil, &me); err != nil || len(me.Projects) != 1 {
-			t.Fatalf("%v: %v", me, err)
-		}
-		people = append(people, &account{crowd: c, name: name, project: me.Projects[0].ID, turn: i})
-	}
+	people, grounds := c.settlers(tenants)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rounds)*time.Minute+5*time.Minute)
 	defer cancel()
 	stop := make(chan struct{})

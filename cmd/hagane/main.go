@@ -30,6 +30,6 @@ func rootCommand() *cobra.Command {
 		Use: "hagane", Short: "a bare-metal cloud", Version: version,
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	root.AddCommand(serveCommand(), labCommand(), demoCommand(), bmcCommand(), nodeCommand(), whyCommand(), runCommand(), conductorCommand(), backupCommand(), restoreCommand(), moveCommand(), ramdiskCommand(), imageCommand())
+	root.AddCommand(serveCommand(), labCommand(), demoCommand(), bmcCommand(), nodeCommand(), whyCommand(), runCommand(), limitCommand(), conductorCommand(), backupCommand(), restoreCommand(), moveCommand(), ramdiskCommand(), imageCommand())
 	return root
 }

@@ -106,7 +106,7 @@ func printRuns(w io.Writer, runs []operator.Run) error {
 	_, _ = fmt.Fprintln(t, "NODE\tWORKFLOW\tPHASE\tPROGRESS\tSINCE\tTRIES\tUNTIL\tWHY")
 	for _, r := range runs {
 		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%v\t%d\t%v\t%s\n", cmp.Or(r.NodeName, r.Node), r.Workflow, r.Phase, r.Progress, r.StepBegan, r.Attempts, r.StepUntil,
-			cmp.Or(r.Error, r.Reason))
+			cmp.Or(r.Error, strings.Join(r.InLine, "; "), r.Reason))
 	}
 	return t.Flush()
 }

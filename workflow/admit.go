@@ -1,0 +1,185 @@
+package workflow
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/hagane-cloud/hagane/fault"
+)
+
+// admitted reports whether the run has the slots that its step in hand takes. If not, it is put in line for them and the turn is
+// over, unless something has happened to the run meanwhile: again says so.
+func (t *turn) admitted(ctx context.Context, i int) (ok, again bool, err error) {
+	wanted, err := t.wanted(ctx, i)
+	if err != nil {
+		return false, false, t.stumble(ctx, err)
+	}
+	if len(wanted) == 0 {
+		return true, false, nil
+	}
+	if !t.inLine() {
+		var has []slotRow
+		if err := t.db.Read().NewSelect().Model(&has).Where("run_id = ?", t.run.ID).Where("granted_at > 0").Scan(ctx); err != nil {
+			return false, false, fault.E(fault.Unavailable, "reading the run's slots", err)
+		}
+		if covers(has, wanted) {
+			return true, false, nil
+		}
+	}
+	return t.ask(ctx, i, wanted)
+}
+
+// wanted returns the slots that a step takes, and, before the first one, those of the whole run.
+func (t *turn) wanted(ctx context.Context, i int) ([]slotRow, error) {
+	var wanted []slotRow
+	add := func(step string, takes takes) error {
+		if takes == nil {
+			return nil
+		}
+		slots, err := takes(ctx, t.subject)
+		for _, s := range slots {
+			wanted = append(wanted, slotRow{RunID: t.run.ID, Pool: s.Pool, Key: s.Key, Tenant: s.Tenant, Step: step})
+		}
+		return err
+	}
+	if i == 0 {
+		if err := add("", t.def.takes); err != nil {
+			return nil, err
+		}
+	}
+	err := add(t.def.steps[i].name, t.def.steps[i].takes)
+	return wanted, err
+}
+
+// covers reports whether the slots that a run has are those that it wants.
+func covers(has, wanted []slotRow) bool {
+	for _, w := range wanted {
+		if !slices.ContainsFunc(has, func(r slotRow) bool { return r.Pool == w.Pool && r.Key == w.Key }) {
+			return false
+		}
+	}
+	return true
+}
+
+// inLine reports whether the run was put in line.
+func (t *turn) inLine() bool { return t.run.Phase == Queued && t.run.Reason != "" }
+
+// ask takes the slots, or puts the run in line for them.
+func (t *turn) ask(ctx context.Context, i int, wanted []slotRow) (ok, again bool, err error) {
+	seen := t.run.Nudges
+	err = t.commit(ctx, func(ctx context.Context, tx Tx) error {
+		ok, again = false, false
+		if err := dealing(ctx, tx); err != nil {
+			return err
+		}
+		var now Run
+		if err := tx.NewRaw("UPDATE run SET nudges = nudges WHERE id = ? RETURNING nudges", t.run.ID).Scan(ctx, &now); err != nil {
+			return err
+		}
+		var at []spot
+		for _, w := range wanted {
+			at = append(at, spot{w.Pool, w.Key})
+			_, err := tx.NewRaw("INSERT INTO slot (run_id, pool, key, tenant, step, asked_at, granted_at) VALUES (?, ?, ?, ?, ?, "+t.db.NowMillis()+", 0) ON CONFLICT DO NOTHING",
+				w.RunID, w.Pool, w.Key, w.Tenant, w.Step).Exec(ctx)
+			if err != nil {
+				return err
+			}
+		}
+		if err := t.deal(ctx, tx, t.run.ID, at); err != nil {
+			return err
+		}
+		waiting, err := tx.NewSelect().Model((*slotRow)(nil)).Where("run_id = ?", t.run.ID).Where("granted_at = 0").Count(ctx)
+		if err != nil {
+			return err
+		}
+		if ok = waiting == 0; ok {
+			return t.letIn(ctx, tx, i)
+		}
+		again = now.Nudges != seen
+		return t.lineUp(ctx, tx, i, at, again)
+	})
+	if err != nil || !again {
+		return ok && err == nil, false, err
+	}
+	t.run.Nudges = seen
+	return false, true, t.refresh(ctx)
+}
+
+// letIn begins the time of a step whose run was in line.
+func (t *turn) letIn(ctx context.Context, tx Tx, i int) error {
+	if !t.inLine() {
+		return nil
+	}
+	now := t.now()
+	t.run.Phase, t.run.Reason = Running, ""
+	t.run.StepAt, t.run.WakeAt = now, now
+	t.newTime(now, i)
+	return t.save(ctx, tx)
+}
+
+// newTime gives the run all the time of the step in hand and of those that follow.
+func (t *turn) newTime(now time.Time, i int) {
+	t.run.StepDeadline, t.run.Deadline = now.Add(t.def.steps[i].within), now
+	for _, s := range t.def.steps[i:] {
+		t.run.Deadline = t.run.Deadline.Add(s.within)
+	}
+}
+
+// lineUp records that the run waits in line. The time of its step does not run meanwhile.
+func (t *turn) lineUp(ctx context.Context, tx Tx, i int, at []spot, again bool) error {
+	now := t.now()
+	t.run.Phase, t.run.Reason = Queued, "in line for "+names(at)
+	t.run.WakeAt = now.Add(lookInLine)
+	t.newTime(t.run.WakeAt, i)
+	if !again {
+		var err error
+		if t.run.JobID, err = t.enqueue(ctx, tx, t.run, t.run.WakeAt); err != nil {
+			return err
+		}
+	}
+	if err := t.save(ctx, tx); err != nil {
+		return err
+	}
+	return t.write(ctx, tx, "waiting", t.run.Reason, false)
+}
+
+func names(at []spot) string {
+	words := ""
+	for n, s := range at {
+		if n > 0 {
+			words += ", "
+		}
+		words += s.pool
+		if s.key != "" {
+			words += " " + s.key
+		}
+	}
+	return words
+}
+
+// gives reports whether the step in hand, or the run if it ends with it, has slots to give back.
+func (t *turn) gives() bool {
+	i := t.def.index(t.run.Step)
+	return t.def.steps[i].takes != nil || (t.def.takes != nil && (t.run.Undoing || i == len(t.def.steps)-1))
+}
+
+// giveBack gives back the slots of the step in hand, or, at its end, all of the run's, to whoever is next in line.
+func (t *turn) giveBack(ctx context.Context, tx Tx) error {
+	q := "DELETE FROM slot WHERE run_id = ?"
+	if !t.run.Phase.Ended() {
+		q += " AND step <> ''"
+	}
+	var gone []slotRow
+	if err := tx.NewRaw(q+" RETURNING pool, key", t.run.ID).Scan(ctx, &gone); err != nil {
+		return fault.E(fault.Internal, "giving slots back", err)
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	var at []spot
+	for _, g := range gone {
+		at = append(at, spot{g.Pool, g.Key})
+	}
+	return t.deal(ctx, tx, t.run.ID, at)
+}
