@@ -42,8 +42,6 @@ type station struct {
 	mu        sync.Mutex
 	listeners map[uint16]*listener
 	next      uint16
-	conns     map[*stream]bool
-	dead      bool
 }
 
 // wire is one direction of a port.
@@ -64,22 +62,11 @@ func (w *wire) take(n int, rate float64) time.Time {
 }
 
 func (f *fabric) host(addr string) *station {
-	h := &station{fabric: f, addr: netip.MustParseAddr(addr), listeners: map[uint16]*listener{}, next: 1024, conns: map[*stream]bool{}}
+	h := &station{fabric: f, addr: netip.MustParseAddr(addr), listeners: map[uint16]*listener{}, next: 1024}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.hosts[h.addr] = h
 	return h
-}
-
-// die takes the host away: nobody hears from it again, not even that.
-func (h *station) die() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.dead = true
-	for c := range h.conns {
-		c.out.sever()
-		c.in.sever()
-	}
 }
 
 func (h *station) ListenPacket(int) (net.PacketConn, error) { return nil, os.ErrInvalid }
@@ -110,12 +97,8 @@ func (h *station) DialContext(ctx context.Context, _, address string) (net.Conn,
 	}
 	time.Sleep(latency)
 	far.mu.Lock()
-	l, dead := far.listeners[to.Port()], far.dead
+	l := far.listeners[to.Port()]
 	far.mu.Unlock()
-	if dead {
-		<-ctx.Done()
-		return nil, ctx.Err()
-	}
 	if l == nil {
 		return nil, refused
 	}
@@ -125,8 +108,6 @@ func (h *station) DialContext(ctx context.Context, _, address string) (net.Conn,
 	h.mu.Unlock()
 	there, back := newHalf(h, far), newHalf(far, h)
 	near, other := &stream{out: there, in: back, local: from, remote: to}, &stream{out: back, in: there, local: to, remote: from}
-	h.keep(near)
-	far.keep(other)
 	select {
 	case l.queue <- other:
 		return near, nil
@@ -135,12 +116,6 @@ func (h *station) DialContext(ctx context.Context, _, address string) (net.Conn,
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-}
-
-func (h *station) keep(c *stream) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.conns[c] = true
 }
 
 type listener struct {
@@ -182,7 +157,6 @@ type half struct {
 	unread  int       // bytes on the way or not read yet
 	closed  bool      // by the sender: what is queued can still be read
 	gone    bool      // by the reader
-	severed bool      // nothing arrives any more
 	rd, wd  time.Time // deadlines
 }
 
@@ -202,8 +176,6 @@ func (h *half) change(fn func()) {
 	close(h.changed)
 	h.changed = make(chan struct{})
 }
-
-func (h *half) sever() { h.change(func() { h.severed = true }) }
 
 // await waits for a change, or until a time unless that is zero.
 func await(changed <-chan struct{}, until time.Time) {
@@ -225,7 +197,7 @@ func (h *half) write(b []byte) (int, error) {
 		part := b[done:min(len(b), done+segment)]
 		h.mu.Lock()
 		deadline, changed := h.wd, h.changed
-		full, broken := h.unread+len(part) > window || h.severed, h.closed || h.gone
+		full, broken := h.unread+len(part) > window, h.closed || h.gone
 		if !full && !broken {
 			h.unread += len(part)
 		}
@@ -260,7 +232,7 @@ func (h *half) read(b []byte) (int, error) {
 		case !deadline.IsZero() && !now.Before(deadline):
 			h.mu.Unlock()
 			return 0, os.ErrDeadlineExceeded
-		case len(h.queue) > 0 && !h.severed && !h.queue[0].at.After(now):
+		case len(h.queue) > 0 && !h.queue[0].at.After(now):
 			n := copy(b, h.queue[0].data)
 			if h.queue[0].data = h.queue[0].data[n:]; len(h.queue[0].data) == 0 {
 				h.queue = h.queue[1:]
@@ -270,10 +242,10 @@ func (h *half) read(b []byte) (int, error) {
 			h.changed = make(chan struct{})
 			h.mu.Unlock()
 			return n, nil
-		case len(h.queue) == 0 && h.closed && !h.severed:
+		case len(h.queue) == 0 && h.closed:
 			h.mu.Unlock()
 			return 0, io.EOF
-		case len(h.queue) > 0 && !h.severed && (deadline.IsZero() || h.queue[0].at.Before(deadline)):
+		case len(h.queue) > 0 && (deadline.IsZero() || h.queue[0].at.Before(deadline)):
 			deadline = h.queue[0].at
 		}
 		h.mu.Unlock()
