@@ -24,9 +24,10 @@ prepared: build ## what tests with emulated machines boot
 	bin/hagane ramdisk build --kernel cloud --out $(CACHE)/ramdisk-cloud
 	bin/hagane image build tiny --out $(CACHE)/image-tiny
 
-test: prepared ## every test, with the race detector, and every fuzz target for two seconds
+test: prepared ## every test, with the race detector, a hundred simulated days without it, and every fuzz target for two seconds
 	$(GO) vet -composites=false ./...
 	$(GO) test -race -timeout 38m ./...
+	$(GO) test -run TestSeeds -timeout 15m ./simulation
 	cd conformance && $(GO) test -race -timeout 20m ./...
 	GO="$(GO)" scripts/fuzz 2s
 
@@ -42,7 +43,8 @@ bench: build ## figures: API, deploys, memory, start; up to 100,000 nodes; polls
 	$(GO) test -run '^$$' -bench Poll -benchtime 3x ./lab
 	$(GO) test -run '^$$' -bench Wave -benchtime 1x -timeout 30m ./netboot
 
-soak: ## 10,000 operations on 200 BMCs that misbehave; every step of every run tortured; 6 processes and 200 nodes in chaos; HAGANE_CHAOS_SEED=… replays
+soak: ## 5,000 simulated clouds; 10,000 operations on 200 BMCs that misbehave; every step of every run tortured; 6 processes and 200 nodes in chaos; HAGANE_SIM_SEED=… and HAGANE_CHAOS_SEED=… replay
+	HAGANE_SOAK=1 $(GO) test -run TestSeeds -count=1 -timeout 0 -v ./simulation
 	HAGANE_SOAK=1 $(GO) test -race -run Chaos -count=1 -timeout 60m -v ./lab
 	HAGANE_SOAK=1 $(GO) test -race -run TestTorture -count=1 -timeout 60m -v ./node
 	HAGANE_SOAK=1 $(GO) test -race -run TestCrowd -count=1 -timeout 60m -v ./cmd/hagane

@@ -31,6 +31,8 @@ var law = []struct {
 	{[]string{"server"}, []string{"api", "bmc/", "netboot", "lab", "network/fabric"}, "only conductors touch hardware, by a node's steps"},
 	{[]string{"api"}, []string{"db", "lab", "conductor", "netboot", "bmc/redfish", "bmc/ipmi", "bmc/ribcl", "bmc/wsman", "bmc/scci", "bmc/fake", "bmc/wire", "network/fabric"}, "a dialect translates for a service"},
 	{[]string{"api", "audit", "cmd", "conductor", "db", "identity", "image", "network", "node", "server", "workflow"}, []string{"api/openapi/derive"}, "it reads the code for a test, and stays out of the program"},
+	{[]string{"simulation"}, []string{"api", "cmd", "lab", "netboot", "demo", "client"}, "it plays the edges itself, and must not depend on what it stands for"},
+	{[]string{"api", "agent", "audit", "bmc", "client", "cmd", "conductor", "db", "demo", "fault", "identity", "image", "lab", "netboot", "network", "node", "secret", "server", "workflow"}, []string{"simulation"}, "it is for its own tests, and stays out of the program"},
 	{[]string{"client", "demo"}, []string{"api", "db", "identity", "image", "netboot", "network", "node", "server", "workflow", "conductor"}, "they use the public API as anyone would"},
 }
 

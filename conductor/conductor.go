@@ -27,6 +27,8 @@ type Options struct {
 	// Alone says that no other process uses the database: leases left by a dead predecessor end at once.
 	Alone bool
 	Log   *slog.Logger
+	// Beat, if set, is called before each beat of a loop, by the loop's name. Tests stop the world here.
+	Beat func(loop string)
 }
 
 // Conductor drives runs and reconcilers until its context ends.
@@ -150,9 +152,12 @@ func (c *Conductor) renew(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			return
 		case <-t.C:
 		}
+		if ctx.Err() != nil {
+			return
+		}
+		c.beat("renew the leases")
 		c.tried.Store(int64(time.Since(c.begin)))
 		try, cancel := context.WithTimeout(ctx, workflow.Renewal)
 		err := c.engine.Renew(try, c.o.ID)
@@ -209,18 +214,25 @@ func (c *Conductor) handOn(ctx context.Context) error {
 	return err
 }
 
-// repeat runs a loop until ctx ends. A failure is logged and tried again at the next beat.
+func (c *Conductor) beat(loop string) {
+	if c.o.Beat != nil {
+		c.o.Beat(loop)
+	}
+}
+
+// repeat runs a loop until ctx ends, and begins no beat after that. A failure is logged and tried again at the next beat.
 func (c *Conductor) repeat(ctx context.Context, l loop) error {
 	t := time.NewTicker(l.every)
 	defer t.Stop()
-	for {
+	for ctx.Err() == nil {
+		c.beat(l.name)
 		if err := l.once(ctx); err != nil && ctx.Err() == nil {
 			c.o.Log.Warn(l.name, "error", err)
 		}
 		select {
 		case <-ctx.Done():
-			return nil
 		case <-t.C:
 		}
 	}
+	return nil
 }

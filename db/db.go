@@ -6,6 +6,7 @@ package db
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"net/url"
@@ -65,6 +66,12 @@ func Open(ctx context.Context, dsn string) (*DB, error) {
 		return nil, fault.E(fault.Internal, "migrating the database "+redact(dsn), err)
 	}
 	return d, nil
+}
+
+// OpenOn makes a DB of connections to an SQLite database that somebody else opens: one whose schema is up to date, and which
+// several processes may seem to share. write's connections begin transactions one at a time; read's are for reading alone.
+func OpenOn(write, read driver.Connector) *DB {
+	return &DB{write: bun.NewDB(sql.OpenDB(write), sqlitedialect.New()), read: bun.NewDB(sql.OpenDB(read), sqlitedialect.New())}
 }
 
 // connect opens the database as it is.

@@ -53,7 +53,7 @@ func (s *Service) powerEnded(ctx context.Context, tx db.Tx, n *Node, run workflo
 	return err
 }
 
-// power reads the power and records it.
+// power reads the power and records it: at once when it changed, else so often that the watch need not look.
 func (j *Job) power(ctx context.Context) (bmc.Power, error) {
 	d, err := j.BMC(ctx)
 	if err != nil {
@@ -64,7 +64,7 @@ func (j *Job) power(ctx context.Context) (bmc.Power, error) {
 		j.keepTrace(ctx, err)
 		return bmc.Unknown, err
 	}
-	if p != j.Node.Power || !j.Node.PowerAt.Before(db.Now().Add(-idlePoll/2)) || j.Node.PowerAt.IsZero() {
+	if p != j.Node.Power || j.Node.PowerAt.Before(db.Now().Add(-idlePoll/2)) || j.Node.PowerAt.IsZero() {
 		return p, j.update(ctx, func(n *Node) { n.saw(p) }, "power", "power_at", "power_due")
 	}
 	return p, nil
@@ -100,18 +100,18 @@ func changePower(ctx context.Context, j *Job) error {
 	return workflow.GiveUp(fault.Errorf(fault.Invalid, "%q is no power action", a))
 }
 
-// reset presses reset once. A crash between the press and its record presses it once more: harmless to
-// a machine that is just starting, and the only choice, since no BMC tells that it was reset.
+// reset presses reset once, and again as long as the BMC does not take it. A crash between the press and its record presses it
+// once more: harmless to a machine that is just starting, and the only choice, since no BMC tells that it was reset.
 func (j *Job) reset(ctx context.Context) error {
-	if j.Run.Attempt > 0 {
-		return j.reach(ctx, bmc.On, bmc.PowerOn, nil)
-	}
-	d, err := j.BMC(ctx)
-	if err != nil {
-		return err
-	}
-	if err := d.SetPower(ctx, bmc.Reset); err != nil {
-		return fault.Wrap("reset", err)
+	if times, _ := j.presses(); times == 0 {
+		d, err := j.BMC(ctx)
+		if err != nil {
+			return err
+		}
+		if err := d.SetPower(ctx, bmc.Reset); err != nil {
+			return fault.Wrap("reset", err)
+		}
+		j.notePress()
 	}
 	return j.reach(ctx, bmc.On, bmc.PowerOn, nil)
 }

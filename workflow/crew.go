@@ -51,9 +51,11 @@ const Nobody Holder = "nobody"
 
 // crew is the conductors that take work, as last read.
 type crew struct {
-	mu      sync.Mutex
+	reading chan struct{} // full while somebody reads; whoever waits for that gives up with its context
 	members []Member
 	readAt  time.Time
+
+	mu      sync.Mutex
 	moved   []Holder // the members when the jobs were last handed on
 	movedAt time.Time
 }
@@ -67,8 +69,15 @@ const (
 // working returns the conductors that are alive and take work. q reads where the caller is at work already, so that whoever waits
 // for the list holds up nobody who has it.
 func (e *Engine) working(ctx context.Context, q bun.IDB) ([]Member, error) {
-	e.crew.mu.Lock()
-	defer e.crew.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return nil, fault.E(fault.Unavailable, "reading who is at work", err)
+	}
+	select {
+	case e.crew.reading <- struct{}{}:
+		defer func() { <-e.crew.reading }()
+	case <-ctx.Done():
+		return nil, fault.E(fault.Unavailable, "waiting to read who is at work", ctx.Err())
+	}
 	if time.Since(e.crew.readAt) < crewAge {
 		return e.crew.members, nil
 	}

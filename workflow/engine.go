@@ -79,7 +79,7 @@ func (d *definition) index(name string) int {
 
 // NewEngine makes an engine on a database and a queue.
 func NewEngine(d *db.DB, q Queue, log *slog.Logger) *Engine {
-	return &Engine{db: d, queue: q, defs: map[string]*definition{}, log: log, now: db.Now}
+	return &Engine{db: d, queue: q, defs: map[string]*definition{}, log: log, now: db.Now, crew: crew{reading: make(chan struct{}, 1)}}
 }
 
 // Register makes a workflow known. It panics when the workflow can not be run: that is a defect of the program.

@@ -3,8 +3,11 @@ package workflow
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/uptrace/bun"
 
 	"github.com/hagane-cloud/hagane/db"
 	"github.com/hagane-cloud/hagane/fault"
@@ -58,6 +61,20 @@ func (h *held) drop(l *Lease) {
 	delete(h.all, l)
 }
 
+// subjects are those whose leases an owner knows that it holds, in order.
+func (h *held) subjects(owner Holder) []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var all []string
+	for l := range h.all {
+		if l.Owner == owner {
+			all = append(all, l.Subject)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
 // renewed notes that all leases of an owner were renewed that had not run out. Those that may have run out before the answer
 // came, as when the process was paused, are not believed to be among them.
 func (h *held) renewed(owner Holder, asked time.Time) {
@@ -87,8 +104,17 @@ func past(t time.Time) bool {
 	return now.After(t) || now.Round(0).After(t.Round(0))
 }
 
+type subjectKey struct{}
+
+// Subject is whose lease is asked for, or held, under a context; "" is nobody's.
+func Subject(ctx context.Context) string {
+	subject, _ := ctx.Value(subjectKey{}).(string)
+	return subject
+}
+
 // acquire takes the lease of subject, unless somebody else holds it.
 func (e *Engine) acquire(ctx context.Context, subject string, h Holder) (*Lease, bool, error) {
+	ctx = context.WithValue(ctx, subjectKey{}, subject)
 	l := &Lease{Subject: subject, Owner: h}
 	now := e.db.NowMillis()
 	asked := time.Now()
@@ -113,6 +139,7 @@ func (e *Engine) acquire(ctx context.Context, subject string, h Holder) (*Lease,
 // under returns a context in which whoever changes hardware asks first whether the lease is still held, and whose transactions
 // prove it.
 func (e *Engine) under(ctx context.Context, l *Lease) context.Context {
+	ctx = context.WithValue(ctx, subjectKey{}, l.Subject)
 	ctx = db.Guard(ctx, func(ctx context.Context, tx Tx) error {
 		fence.Touch(ctx)
 		return e.prove(ctx, tx, l)
@@ -137,7 +164,7 @@ func (e *Engine) prove(ctx context.Context, tx Tx, l *Lease) error {
 // release gives a lease back. Nothing is lost if that fails: it runs out.
 func (e *Engine) release(l *Lease) {
 	e.held.drop(l)
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), subjectKey{}, l.Subject), 5*time.Second)
 	defer cancel()
 	err := e.db.Tx(ctx, func(ctx context.Context, tx Tx) error {
 		_, err := tx.NewRaw("UPDATE lease SET expires = 0 WHERE subject = ? AND owner = ? AND fence = ?", l.Subject, l.Owner, l.Fence).Exec(ctx)
@@ -148,13 +175,19 @@ func (e *Engine) release(l *Lease) {
 	}
 }
 
-// Renew renews all leases of a holder that have not run out, and reports it alive.
+// Renew renews all leases of a holder that have not run out, and reports it alive. One that stands in its name without its knowledge, as
+// the answer that granted it was lost or it could not be given back, is let run out: nobody is at work under it.
 func (e *Engine) Renew(ctx context.Context, h Holder) error {
 	now := e.db.NowMillis()
 	asked := time.Now()
+	subjects := e.held.subjects(h)
 	err := e.db.Tx(ctx, func(ctx context.Context, tx Tx) error {
-		if _, err := tx.NewRaw(`UPDATE lease SET expires = `+now+` + ? WHERE owner = ? AND expires >= `+now, LeaseTime.Milliseconds(), h).Exec(ctx); err != nil {
-			return err
+		if len(subjects) > 0 {
+			_, err := tx.NewRaw(`UPDATE lease SET expires = `+now+` + ? WHERE owner = ? AND subject IN (?) AND expires >= `+now,
+				LeaseTime.Milliseconds(), h, bun.List(subjects)).Exec(ctx)
+			if err != nil {
+				return err
+			}
 		}
 		_, err := tx.NewRaw("UPDATE conductor SET seen = "+now+" WHERE id = ? AND seen > 0", h).Exec(ctx)
 		return err
