@@ -37,14 +37,16 @@ quick: ## the tests that need nothing installed, without the race detector
 fuzz: ## every fuzz target, for FUZZ each
 	GO="$(GO)" scripts/fuzz $(FUZZ)
 
-bench: build ## figures: API, deploys, memory, start; up to 100,000 nodes; polls of 5,000 BMCs
+bench: build ## figures: API, deploys, memory, start; up to 100,000 nodes; polls of 5,000 BMCs; waves of 64 machines
 	$(GO) test -run '^$$' -bench 'Start|API|FakeDeploy' -benchtime 2s ./cmd/hagane
 	$(GO) test -run '^$$' -bench Clients -benchtime 1x -timeout 30m ./cmd/hagane
 	$(GO) test -run '^$$' -bench Poll -benchtime 3x ./lab
+	$(GO) test -run '^$$' -bench Wave -benchtime 1x -timeout 30m ./netboot
 
-soak: ## 5,000 simulated clouds; 10,000 operations on 200 BMCs that misbehave; 6 processes and 200 nodes in chaos; HAGANE_SIM_SEED=… and HAGANE_CHAOS_SEED=… replay
+soak: ## 5,000 simulated clouds; 10,000 operations on 200 BMCs that misbehave; every step of every run tortured; 6 processes and 200 nodes in chaos; HAGANE_SIM_SEED=… and HAGANE_CHAOS_SEED=… replay
 	HAGANE_SOAK=1 $(GO) test -run TestSeeds -count=1 -timeout 0 -v ./simulation
 	HAGANE_SOAK=1 $(GO) test -race -run Chaos -count=1 -timeout 60m -v ./lab
+	HAGANE_SOAK=1 $(GO) test -race -run TestTorture -count=1 -timeout 60m -v ./node
 	HAGANE_SOAK=1 $(GO) test -race -run TestCrowd -count=1 -timeout 60m -v ./cmd/hagane
 
 ramdisk: build ## the agent's ramdisk for real servers

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/hagane-cloud/hagane/agent/protocol"
+	"github.com/hagane-cloud/hagane/agent/swarm"
 )
 
 // Config is what an agent needs to run.
@@ -25,6 +26,10 @@ type Config struct {
 	Machine Machine      // what to work on
 	Log     *slog.Logger // nil: nowhere; what is logged is also kept to be sent home on failure
 	Version string       // of the agent, told in the claim
+
+	// Peers is the network on which images are taken from other agents and given to them; nil: images come from the cloud
+	// alone.
+	Peers swarm.Network
 
 	// OnClaim, where it is set, is told how the claim was answered.
 	OnClaim func(protocol.Claimed)

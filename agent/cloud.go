@@ -7,10 +7,13 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/hagane-cloud/hagane/agent/manifest"
 	"github.com/hagane-cloud/hagane/agent/protocol"
 	"github.com/hagane-cloud/hagane/fault"
 )
@@ -60,15 +63,11 @@ func (c *cloud) log(ctx context.Context, text []byte) error {
 
 // image opens an image's stream. The caller closes it.
 func (c *cloud) image(ctx context.Context, ref string) (io.ReadCloser, error) {
-	base, err := url.Parse(c.base)
+	at, err := c.resolve(ref)
 	if err != nil {
-		return nil, fault.E(fault.Invalid, "reading the cloud's URL", err)
+		return nil, err
 	}
-	at, err := base.Parse(ref)
-	if err != nil {
-		return nil, fault.E(fault.Invalid, "reading the image's URL", err)
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
 	if err != nil {
 		return nil, fault.E(fault.Invalid, "asking for the image", err)
 	}
@@ -79,6 +78,96 @@ func (c *cloud) image(ctx context.Context, ref string) (io.ReadCloser, error) {
 		return nil, fault.Wrap("asking for the image", err)
 	}
 	return answer.Body, nil
+}
+
+// manifest fetches what the chunks of an image are, of which digest is the SHA-256.
+func (c *cloud) manifest(ctx context.Context, ref, digest string) (*manifest.Manifest, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	body, err := c.image(ctx, ref+protocol.PathManifest)
+	if err != nil {
+		return nil, fault.Wrap("asking for the manifest", err)
+	}
+	defer func() { _ = body.Close() }()
+	encoded, err := io.ReadAll(io.LimitReader(body, manifest.MaxBytes+1))
+	if err != nil {
+		return nil, fault.E(fault.Unavailable, "reading the manifest", err)
+	}
+	if !strings.EqualFold(manifest.Digest(encoded), digest) {
+		return nil, fault.Errorf(fault.Invalid, "the manifest is not the one that the order names")
+	}
+	return manifest.Decode(encoded)
+}
+
+// chunk asks the store for one of the chunks that are wanted; see swarm.Cloud.
+func (c *cloud) chunk(ctx context.Context, ref string, stall time.Duration, want []byte, alone bool, accept func(i int) []byte) (bool, error) {
+	at, err := c.resolve(ref + protocol.PathChunk + "?alone=" + strconv.FormatBool(alone))
+	if err != nil {
+		return false, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, at, bytes.NewReader(want))
+	if err != nil {
+		return false, fault.E(fault.Invalid, "asking for a chunk", err)
+	}
+	request.Header.Set("Content-Type", "application/octet-stream")
+	silent := time.AfterFunc(stall, cancel)
+	defer silent.Stop()
+	answer, err := c.do(request)
+	if err != nil {
+		return false, fault.Wrap("asking for a chunk", err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	if answer.StatusCode == http.StatusNoContent {
+		return false, nil
+	}
+	i, err := strconv.Atoi(answer.Header.Get(protocol.HeaderChunk))
+	if err != nil {
+		return false, fault.E(fault.Invalid, "reading which chunk the store sends", err)
+	}
+	source := &watched{from: answer.Body, stall: stall, cancel: cancel}
+	room := accept(i)
+	if room == nil {
+		return true, nil // it came by another way meanwhile; the connection is given up with it
+	}
+	if _, err := io.ReadFull(source, room); err != nil {
+		return false, source.explain(err)
+	}
+	return true, nil
+}
+
+// meet tells at which port this agent listens, and returns where others do.
+func (c *cloud) meet(ctx context.Context, port int) ([]netip.AddrPort, error) {
+	ctx, cancel := context.WithTimeout(ctx, logWithin)
+	defer cancel()
+	var answer protocol.Peers
+	if err := c.exchange(ctx, protocol.PathSwarm, protocol.Meeting{Port: port}, &answer); err != nil {
+		return nil, fault.Wrap("asking for peers", err)
+	}
+	var at []netip.AddrPort
+	for _, text := range answer.Peers[:min(len(answer.Peers), mostPeers)] {
+		if a, err := netip.ParseAddrPort(text); err == nil {
+			at = append(at, a)
+		}
+	}
+	return at, nil
+}
+
+// mostPeers bounds how many peers are taken from an answer.
+const mostPeers = 256
+
+// resolve makes a reference in an order absolute.
+func (c *cloud) resolve(ref string) (string, error) {
+	base, err := url.Parse(c.base)
+	if err != nil {
+		return "", fault.E(fault.Invalid, "reading the cloud's URL", err)
+	}
+	at, err := base.Parse(ref)
+	if err != nil {
+		return "", fault.E(fault.Invalid, "reading the image's URL", err)
+	}
+	return at.String(), nil
 }
 
 func (c *cloud) exchange(ctx context.Context, path string, question, result any) error {

@@ -39,6 +39,7 @@ type agent struct {
 	report   *protocol.Beat           // a report that the cloud has not acknowledged yet
 	ending   *protocol.Order          // the shutdown, or the rescue system, that was asked for
 	login    *ssh.ServerConfig        // of the rescue system
+	joined   *joined                  // nil when it is in no swarm; of the order in hand, or of this goroutine when there is none
 	tasks    sync.WaitGroup
 }
 
@@ -117,6 +118,7 @@ func (a *agent) serve(ctx context.Context) error {
 			a.task.cancel(errRevoked)
 		}
 		a.tasks.Wait()
+		a.leaveSwarm(ctx, 0)
 	}()
 	for failures := 0; ; {
 		a.collect(ctx)
@@ -229,6 +231,7 @@ func (a *agent) refused(ctx context.Context, why error) error {
 
 // end carries out the shutdown that was acknowledged, or becomes the rescue system.
 func (a *agent) end(ctx context.Context) error {
+	a.leaveSwarm(ctx, finishWithin)
 	if a.ending.Rescue != nil {
 		return a.rescue(ctx)
 	}

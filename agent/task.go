@@ -84,6 +84,7 @@ func (a *agent) do(ctx context.Context, t *task) (protocol.Result, error) {
 	case o.Inspect != nil:
 		result.Inventory, err = a.inspect(ctx, o.Inspect, t)
 	case o.Erase != nil:
+		a.leaveSwarm(ctx, 0)
 		result.Erased, err = a.erase(ctx, o.Erase, t)
 	case o.Write != nil:
 		result.Written, err = a.write(ctx, o.Write, t)

@@ -22,6 +22,7 @@ const writeTries = 3
 // write writes an image. The first MiB goes to the disk last, after the checksum was found right, so that a
 // machine never boots from a part of an image, whatever happens in between.
 func (a *agent) write(ctx context.Context, o *protocol.Write, t *task) (*protocol.Written, error) {
+	a.leaveSwarm(ctx, 0) // of an earlier order: the disk changes
 	d, err := a.root(ctx, o.Root)
 	if err != nil {
 		return nil, err
@@ -35,16 +36,16 @@ func (a *agent) write(ctx context.Context, o *protocol.Write, t *task) (*protoco
 		return nil, fault.Errorf(fault.Invalid, "the image of %d bytes does not fit on %s with %d bytes", o.Size, info.Name, info.Bytes)
 	}
 	written := &protocol.Written{Disk: info.Name, Serial: info.Serial, Bytes: o.Size}
-	for try := 0; ; try++ {
+	chunks := o.Swarm != nil && a.Peers != nil
+	if chunks {
 		t.doing("writing "+info.Name, o.Size)
-		err = a.writeOnce(ctx, d, o, t, written)
-		if err == nil || !fault.Is(err, fault.Unavailable) || try+1 == writeTries || ctx.Err() != nil {
-			break
+		if err = a.writeChunks(ctx, d, o, t, written); err != nil && otherwise(ctx, err) {
+			a.log.Warn("the image can not be had in chunks, taking it as a stream", "error", err)
+			chunks = false
 		}
-		a.log.Warn("the image's stream broke, starting over", "try", try+1, "error", err)
-		if err := pause(ctx, a.Pause, try, nil); err != nil {
-			return nil, err
-		}
+	}
+	if !chunks {
+		err = a.writeStream(ctx, d, o, t, written)
 	}
 	if err == nil {
 		err = settle(ctx, d)
@@ -53,8 +54,23 @@ func (a *agent) write(ctx context.Context, o *protocol.Write, t *task) (*protoco
 		return nil, fault.Wrap("writing the image to "+info.Name, a.abandon(ctx, d, err))
 	}
 	written.Seconds = time.Since(began).Seconds()
-	a.log.Info("wrote an image", "disk", info.Name, "bytes", o.Size, "skipped", written.Skipped, "seconds", written.Seconds)
+	a.log.Info("wrote an image", "disk", info.Name, "bytes", o.Size, "skipped", written.Skipped, "from peers", written.FromPeers, "from the store", written.FromStore, "seconds", written.Seconds)
 	return written, nil
+}
+
+// writeStream writes an image that comes in one stream, from the start again where that breaks.
+func (a *agent) writeStream(ctx context.Context, d Disk, o *protocol.Write, t *task, written *protocol.Written) error {
+	for try := 0; ; try++ {
+		t.doing("writing "+d.Info().Name, o.Size)
+		err := a.writeOnce(ctx, d, o, t, written)
+		if err == nil || !fault.Is(err, fault.Unavailable) || try+1 == writeTries || ctx.Err() != nil {
+			return err
+		}
+		a.log.Warn("the image's stream broke, starting over", "try", try+1, "error", err)
+		if err := pause(ctx, a.Pause, try, nil); err != nil {
+			return err
+		}
+	}
 }
 
 // abandon wipes what there is of an image that did not arrive whole. A machine that is going down
@@ -87,25 +103,17 @@ func (a *agent) writeOnce(ctx context.Context, d Disk, o *protocol.Write, t *tas
 	if err := wipeEnds(ctx, d); err != nil {
 		return err
 	}
-	w := &imageWriter{disk: d, hash: sha512.New(), limit: o.Size, read: aligned(blockBytes), zero: aligned(blockBytes)}
+	w := newImageWriter(d, o.Size)
 	if err := a.stream(ctx, o, func(block []byte) error {
 		t.add(int64(len(block)))
 		return w.write(block)
 	}); err != nil {
 		return err
 	}
-	sum := hex.EncodeToString(w.hash.Sum(nil))
-	switch {
-	case w.at != o.Size:
+	if w.at != o.Size {
 		return fault.Errorf(fault.Invalid, "the image has %d bytes and should have %d", w.at, o.Size)
-	case !strings.EqualFold(sum, o.SHA512):
-		return fault.Errorf(fault.Invalid, "the image's SHA-512 is %s and should be %s", sum, strings.ToLower(o.SHA512))
 	}
-	if err := w.finish(ctx); err != nil {
-		return err
-	}
-	written.Skipped, written.SHA512 = w.skipped, sum
-	return nil
+	return w.finish(ctx, o, written)
 }
 
 // imageWriter puts a stream of blocks onto a disk. Holes are not written where the disk reads as zeros
@@ -122,6 +130,10 @@ type imageWriter struct {
 	zero    []byte
 }
 
+func newImageWriter(d Disk, size int64) *imageWriter {
+	return &imageWriter{disk: d, hash: sha512.New(), limit: size, head: make([]byte, min(endBytes, size)), read: aligned(blockBytes), zero: aligned(blockBytes)}
+}
+
 // write hashes a block while it is written. Blocks may be of any length up to blockBytes.
 func (w *imageWriter) write(block []byte) error {
 	if w.at+int64(len(block)) > w.limit {
@@ -133,18 +145,17 @@ func (w *imageWriter) write(block []byte) error {
 	defer hashing.Wait()
 	at := w.at
 	w.at += int64(len(block))
-	if room := endBytes - int64(len(w.head)); at < endBytes && room > 0 {
-		n := min(room, int64(len(block)))
-		w.head = append(w.head, block[:n]...)
-		at, block = at+n, block[n:]
-	}
 	return w.place(block, at)
 }
 
-// place writes the runs of data and of holes within a block.
+// place writes the runs of data and of holes within a part of the image, and keeps what is of the first MiB.
 func (w *imageWriter) place(block []byte, at int64) error {
+	if at < int64(len(w.head)) {
+		n := copy(w.head[at:], block)
+		at, block = at+int64(n), block[n:]
+	}
 	for len(block) > 0 {
-		n, hole := run(block)
+		n, hole := run(block[:min(blockBytes, len(block))])
 		var err error
 		if hole {
 			err = w.hole(int64(n), at)
@@ -185,8 +196,12 @@ func (w *imageWriter) hole(n, at int64) error {
 	return err
 }
 
-// finish writes what was held back and reads it again.
-func (w *imageWriter) finish(ctx context.Context) error {
+// finish proves that all of the image is there, writes what was held back and reads it again.
+func (w *imageWriter) finish(ctx context.Context, o *protocol.Write, written *protocol.Written) error {
+	sum := hex.EncodeToString(w.hash.Sum(nil))
+	if !strings.EqualFold(sum, o.SHA512) {
+		return fault.Errorf(fault.Invalid, "the image's SHA-512 is %s and should be %s", sum, strings.ToLower(o.SHA512))
+	}
 	if err := w.disk.Sync(ctx); err != nil {
 		return err
 	}
@@ -203,5 +218,6 @@ func (w *imageWriter) finish(ctx context.Context) error {
 	if !bytes.Equal(b, w.head) {
 		return fault.Errorf(fault.Internal, "the disk does not hold what was written to it: replace the disk")
 	}
+	written.Skipped, written.SHA512 = w.skipped, sum
 	return nil
 }

@@ -111,7 +111,7 @@ func (s *Service) CreateAppCredential(ctx context.Context, c Caller, cred AppCre
 		return cred, "", fault.Field("secret", "must have at most %d bytes", longestPassword)
 	}
 	cred.ID, cred.AccountID, cred.ProjectID = secret.Token(), c.User.ID, c.Project.ID
-	cred.Secret, cred.CreatedAt = hashPassword(text), db.Now()
+	cred.Secret, cred.CreatedAt = s.policy.hash(text), db.Now()
 	return cred, text, s.change(ctx, func(ctx context.Context, tx db.Tx) error {
 		for i := range cred.Access {
 			if err := keepRule(ctx, tx, c.User.ID, &cred.Access[i]); err != nil {

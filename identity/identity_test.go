@@ -27,6 +27,7 @@ func service(t *testing.T, d *db.DB, p identity.Policy) *identity.Service {
 	if err != nil {
 		t.Fatal(err)
 	}
+	p.HashKiB = 64 // nobody guesses here
 	return identity.NewService(d, box, p)
 }
 

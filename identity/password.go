@@ -20,12 +20,12 @@ const (
 	argonBytes  = 32
 )
 
-// hashPassword returns the argon2id hash of a password in the PHC string format.
-func hashPassword(password string) string {
+// hash returns the argon2id hash of a password in the PHC string format.
+func (p Policy) hash(password string) string {
 	salt := make([]byte, 16)
 	_, _ = rand.Read(salt)
-	key := argon2.IDKey([]byte(password), salt, argonPasses, argonKiB, argonLanes, argonBytes)
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonKiB, argonPasses, argonLanes,
+	key := argon2.IDKey([]byte(password), salt, argonPasses, p.HashKiB, argonLanes, argonBytes)
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, p.HashKiB, argonPasses, argonLanes,
 		base64.RawStdEncoding.EncodeToString(salt), base64.RawStdEncoding.EncodeToString(key))
 }
 

@@ -26,7 +26,7 @@ type Service struct {
 
 // NewService makes the service. The box seals credentials.
 func NewService(d *db.DB, box *secret.Box, p Policy) *Service {
-	return &Service{db: d, box: box, policy: p.complete(), nobody: hashPassword(secret.Token())}
+	return &Service{db: d, box: box, policy: p.complete(), nobody: p.complete().hash(secret.Token())}
 }
 
 // Bootstrap makes the administrator and the project "admin" when there is no user yet; it returns

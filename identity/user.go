@@ -88,7 +88,7 @@ func (s *Service) checkUser(u *User, password *string) error {
 	if err := s.policy.check(*password); err != nil {
 		return err
 	}
-	u.Password, u.PasswordExpiresAt = hashPassword(*password), s.policy.passwordEnd(db.Now())
+	u.Password, u.PasswordExpiresAt = s.policy.hash(*password), s.policy.passwordEnd(db.Now())
 	u.Failures, u.FailedAt = 0, bun.NullTime{}
 	return nil
 }
@@ -164,6 +164,7 @@ type Policy struct {
 	PasswordMin int           // bytes that a password must have; 6
 	Tries       int           // wrong passwords in a row that lock a user out; 10. Negative: never
 	LockOut     time.Duration // how long a user is locked out after the last wrong password; 5 minutes
+	HashKiB     uint32        // memory, in KiB, that hashing a password takes; 19456, as OWASP advises
 }
 
 func (p Policy) complete() Policy {
@@ -175,6 +176,9 @@ func (p Policy) complete() Policy {
 	}
 	if p.LockOut == 0 {
 		p.LockOut = 5 * time.Minute
+	}
+	if p.HashKiB == 0 {
+		p.HashKiB = argonKiB
 	}
 	return p
 }

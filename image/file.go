@@ -169,6 +169,9 @@ func (s *Service) drop(ctx context.Context, tx db.Tx, a, b string) error {
 		if err := os.Remove(s.path(sum)); err != nil && !os.IsNotExist(err) {
 			return fault.E(fault.Internal, "removing the image's data", err)
 		}
+		if err := os.Remove(s.manifest(sum)); err != nil && !os.IsNotExist(err) {
+			return fault.E(fault.Internal, "removing the image's manifest", err)
+		}
 		if _, err := tx.NewRaw("DELETE FROM image_lock WHERE name = ?", "data "+sum).Exec(ctx); err != nil {
 			return err
 		}

@@ -21,10 +21,11 @@ const (
 	silentFor   = 60 * time.Second // after which it is taken for dead
 )
 
-// Run carries imports out until ctx ends. What is under way then is put back, for the next process to begin anew.
+// Run carries imports out, and makes the manifests that images lack, until ctx ends. What is under way then is put back, for the next process to begin anew.
 func (s *Service) Run(ctx context.Context) {
 	var under sync.WaitGroup
 	defer under.Wait()
+	under.Go(func() { s.describeAll(ctx) })
 	places := make(chan struct{}, mostImports)
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()

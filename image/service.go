@@ -2,7 +2,6 @@ package image
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"maps"
 	"net/netip"
@@ -42,7 +41,7 @@ type Service struct {
 
 // NewService makes the service. It starts nothing; Run carries imports out.
 func NewService(o Options) (*Service, error) {
-	for _, sub := range []string{"data", "uploads", "staging"} {
+	for _, sub := range []string{"data", "uploads", "staging", "manifests"} {
 		if err := os.MkdirAll(filepath.Join(o.Dir, sub), 0o700); err != nil {
 			return nil, fault.E(fault.Internal, "making the folder for images", err)
 		}
@@ -256,7 +255,7 @@ func (s *Service) Data(project string, i Image) (*os.File, error) {
 }
 
 // Raw opens the raw data of an image, and tells their size in bytes: what is written to a disk.
-func (s *Service) Raw(ctx context.Context, id string) (io.ReadCloser, int64, error) {
+func (s *Service) Raw(ctx context.Context, id string) (*os.File, int64, error) {
 	i, err := s.Get(ctx, "", id)
 	if err != nil {
 		return nil, 0, err

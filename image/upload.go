@@ -209,5 +209,10 @@ func (s *Service) store(ctx context.Context, i Image, data io.Reader, most int64
 	case "raw", "iso":
 		i.RawSHA512, i.RawSize = i.SHA512, size
 	}
+	if onDisks(i.DiskFormat) && i.RawSize > 0 {
+		if err := s.describe(ctx, files[i.RawSHA512], i.RawSHA512, i.RawSize); err != nil {
+			return i, files, err
+		}
+	}
 	return i, files, nil
 }

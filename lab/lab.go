@@ -42,6 +42,8 @@ type Options struct {
 	CPUs     int    // of each machine; 0 is 1
 	NICs     int    // of each machine, 1 to 4; 0 is 1. Of two and more the second half is of the storage plane
 
+	PortMbps int // of each port of the switch, each way, in Mbit/s; 0: as fast as can be
+
 	Mix           string // alternate (""): UEFI with Redfish and a virtio disk, then BIOS with IPMI and an NVMe disk; or one of "uefi", "bios" for all
 	Accel         string // of QEMU: tcg, kvm, or "" to try whether KVM works
 	FirmwarePXE   bool   // UEFI machines in QEMU boot with the firmware's PXE client instead of the iPXE in the NIC's ROM
@@ -87,6 +89,8 @@ func (o Options) filled() (Options, error) {
 		return o, fault.Field("disks", "a machine has 1 to %d disks", mostDisks)
 	case o.MemoryMB < 128 || o.DiskGB < 1 || o.CPUs < 1:
 		return o, fault.Field("memory", "a machine needs 128 MB of memory, 1 GB of disk and 1 CPU at least")
+	case o.PortMbps < 0:
+		return o, fault.Field("port-mbps", "a port has at least 1 Mbit/s; 0 is as fast as can be")
 	case !mixes[o.Mix]:
 		return o, fault.Field("mix", "%q is no mix: alternate, uefi and bios are", o.Mix)
 	}

@@ -60,6 +60,7 @@ func build(ctx context.Context, o Options, before client.Lab) (*rack, error) {
 		options: o, seed: seed, sw: vswitch.New("lab", ether.MAC(seed.MAC("switch"))),
 		lab: client.Lab{Machine: o.Machine, Seed: o.Seed, Switch: "unix://" + client.SwitchSocket(o.DataDir)},
 	}
+	r.sw.SetRate(int64(o.PortMbps) * 1_000_000)
 	r.roads = newRoads(r)
 	var err error
 	if r.kinds, err = vendors(o.Vendors); err != nil {
@@ -87,8 +88,9 @@ type makeMachine func(spec machine.Spec, dir string, ports []*vswitch.Port) (mac
 func (r *rack) maker(ctx context.Context) (makeMachine, error) {
 	o := r.options
 	if o.Machine == Sim {
+		pool := sim.NewPool()
 		return func(spec machine.Spec, dir string, ports []*vswitch.Port) (machine.Machine, error) {
-			return sim.New(spec, dir, ports, sim.Options{Log: o.Log})
+			return sim.New(spec, dir, ports, sim.Options{Log: o.Log, Pool: pool})
 		}, nil
 	}
 	firmware, err := qemu.FindFirmware()

@@ -26,7 +26,10 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("POST "+agentPath+protocol.PathClaim, s.claim)
 	mux.HandleFunc("POST "+agentPath+protocol.PathHeartbeat, s.heartbeat)
 	mux.HandleFunc("POST "+agentPath+protocol.PathLog, s.keepLog)
+	mux.HandleFunc("POST "+agentPath+protocol.PathSwarm, s.meet)
 	mux.HandleFunc("GET "+agentPath+"/images/{id}", s.image)
+	mux.HandleFunc("GET "+agentPath+"/images/{id}"+protocol.PathManifest, s.manifest)
+	mux.HandleFunc("POST "+agentPath+"/images/{id}"+protocol.PathChunk, s.chunk)
 	return mux
 }
 

@@ -30,6 +30,7 @@ type Nodes interface {
 	Await(ctx context.Context, token string, b protocol.Beat) (*protocol.Order, error)
 	KeepLog(ctx context.Context, token, text string) error
 	MayRead(ctx context.Context, token, imageID string) error
+	Writes(ctx context.Context, token string) (image string, err error)
 }
 
 // Wire is a foothold on a network: where its packets and connections come from. A real network's is the
@@ -61,10 +62,13 @@ type Files struct {
 }
 
 // Server serves one network.
-type Server struct{ Options }
+type Server struct {
+	Options
+	waves *waves
+}
 
 // New makes a server.
-func New(o Options) *Server { return &Server{o} }
+func New(o Options) *Server { return &Server{o, newWaves()} }
 
 // The well-known ports.
 const (

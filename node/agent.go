@@ -200,10 +200,25 @@ func (s *Service) orderFor(ctx context.Context, id ID, token string) (*protocol.
 	if a.Task == nil || a.Done {
 		return nil, nil
 	}
-	if a.Task.Rescue != nil {
+	switch {
+	case a.Task.Rescue != nil:
 		return s.rescueOrder(ctx, a)
+	case a.Task.Write != nil && s.Swarm != nil:
+		return s.writeOrder(a.Task)
 	}
 	return a.Task, nil
+}
+
+// writeOrder is an order to write an image, with what lets the agent take it from others. Its key is not kept with the
+// order.
+func (s *Service) writeOrder(o *protocol.Order) (*protocol.Order, error) {
+	swarm, err := s.Swarm(o.Write.SHA512)
+	if err != nil {
+		return nil, err
+	}
+	write := *o.Write
+	write.Swarm = swarm
+	return &protocol.Order{ID: o.ID, Write: &write}, nil
 }
 
 // lookEvery is how often a held-back answer looks for an order.
@@ -269,4 +284,14 @@ func (s *Service) MayRead(ctx context.Context, token, imageID string) error {
 		return fault.Errorf(fault.Denied, "the agent has no order to write this image")
 	}
 	return nil
+}
+
+// Writes returns the SHA-512 of the image that the agent with this token is to write, or has just written; "" when it does
+// something else by now.
+func (s *Service) Writes(ctx context.Context, token string) (image string, err error) {
+	a, err := s.AgentOf(ctx, token)
+	if err != nil || a.Task == nil || a.Task.Write == nil {
+		return "", err
+	}
+	return a.Task.Write.SHA512, nil
 }

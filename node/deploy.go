@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 
 	"github.com/hagane-cloud/hagane/agent/layout"
 	"github.com/hagane-cloud/hagane/agent/protocol"
@@ -102,10 +103,35 @@ func writeImage(ctx context.Context, j *Job) error {
 	if res == nil || res.Written == nil || res.Written.SHA512 != d.Image.SHA512 {
 		return workflow.GiveUp(fault.Errorf(fault.Conflict, "the agent did not prove that it wrote the image: %+v", res))
 	}
-	return j.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
-		_, err := tx.NewUpdate().Model((*Deployment)(nil)).Set("written = ?", res.Written).Where("node_id = ?", j.Node.ID).Exec(ctx)
-		return err
+	if d.Written != nil && *d.Written == *res.Written {
+		return nil // recorded by an earlier try of this step
+	}
+	return j.keepWritten(ctx, res.Written)
+}
+
+// keepWritten records how an image was written, and where its bytes came from.
+func (j *Job) keepWritten(ctx context.Context, w *protocol.Written) error {
+	err := j.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+		_, err := tx.NewUpdate().Model((*Deployment)(nil)).Set("written = ?", w).Where("node_id = ?", j.Node.ID).Exec(ctx)
+		if err != nil {
+			return err
+		}
+		return j.note(ctx, tx, j.Node.ID, "image written", told(*w))
 	})
+	if err == nil && j.Wrote != nil {
+		j.Wrote(*w)
+	}
+	return err
+}
+
+// told says how an image was written.
+func told(w protocol.Written) string {
+	const mib = 1 << 20
+	text := fmt.Sprintf("%d MiB to %s in %.1f s", w.Bytes/mib, w.Disk, w.Seconds)
+	if w.FromPeers+w.FromStore == 0 {
+		return text + ", as a stream from the store"
+	}
+	return text + fmt.Sprintf(", %.1f MiB from other agents and %.1f MiB from the store", float64(w.FromPeers)/mib, float64(w.FromStore)/mib)
 }
 
 // root is the disk that the image was written to.

@@ -2,8 +2,10 @@ package node_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,6 +29,41 @@ type world struct {
 	*node.Service
 	rack   *fake.Rack
 	engine *workflow.Engine
+
+	mu      sync.Mutex
+	meddles map[string]meddling // by the subjects of the runs
+}
+
+// meddling has runs go on otherwise than they would.
+type meddling struct {
+	spoil func(run workflow.Run, result error) error // how an attempt of a step is taken to have gone
+	dies  func(run workflow.Run) bool                // whether the turn breaks off before that is recorded
+}
+
+func (w *world) meddle(subject node.ID, m meddling) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.meddles[string(subject)] = m
+}
+
+func (w *world) meddlingWith(subject string) meddling {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.meddles[subject]
+}
+
+func (w *world) spoil(run workflow.Run, result error) error {
+	if m := w.meddlingWith(run.Subject); m.spoil != nil {
+		return m.spoil(run, result)
+	}
+	return result
+}
+
+func (w *world) interrupt(run workflow.Run) error {
+	if m := w.meddlingWith(run.Subject); m.dies != nil && m.dies(run) {
+		return errors.New("the process died")
+	}
+	return nil
 }
 
 func newWorld(t *testing.T, d *db.DB) *world {
@@ -42,7 +79,8 @@ func newWorld(t *testing.T, d *db.DB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{rack: fake.NewRack(), engine: workflow.NewEngine(d, q, log)}
+	w := &world{rack: fake.NewRack(), engine: workflow.NewEngine(d, q, log), meddles: map[string]meddling{}}
+	w.engine.Spoil, w.engine.Interrupt = w.spoil, w.interrupt
 	w.Service = node.NewService(node.Options{DB: d, Engine: w.engine, Box: box, Open: w.rack.Open, Log: log})
 	c = conductor.New(d, w.engine, conductor.Options{ID: "c1", Alone: true, Log: log})
 	ctx, stop := context.WithCancel(t.Context())

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
 
+	"github.com/hagane-cloud/hagane/agent/protocol"
 	"github.com/hagane-cloud/hagane/bmc"
 	"github.com/hagane-cloud/hagane/bmc/profile"
 	"github.com/hagane-cloud/hagane/db"
@@ -65,7 +66,12 @@ type Options struct {
 	AgentAddress func(ctx context.Context, network, mac string) (netip.Prefix, error)
 	// MediaBase is the URL by which BMCs reach the API, or why there are no media to be had from it.
 	MediaBase func(ctx context.Context) (string, error)
-	Log       *slog.Logger
+	// Swarm says how agents take an image from each other, by the SHA-512 of its raw data; nil when they do not. nil: they
+	// never do.
+	Swarm func(image string) (*protocol.Swarm, error)
+	// Wrote is told of each image that an agent wrote; nil: nobody is.
+	Wrote func(w protocol.Written)
+	Log   *slog.Logger
 }
 
 // Service is everything that may be asked of nodes.

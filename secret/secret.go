@@ -5,6 +5,7 @@ package secret
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -19,7 +20,10 @@ import (
 )
 
 // Box seals and opens values under one key.
-type Box struct{ aead cipher.AEAD }
+type Box struct {
+	aead cipher.AEAD
+	key  []byte
+}
 
 const keyBytes = 32
 
@@ -49,7 +53,14 @@ func Open(path string) (*Box, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Box{aead}, nil
+	return &Box{aead, key}, nil
+}
+
+// Derive makes a key of 32 bytes for a purpose: always the same, and of no use for finding out the box's own or another
+// purpose's.
+func (b *Box) Derive(purpose string) ([]byte, error) {
+	key, err := hkdf.Key(sha256.New, b.key, nil, "hagane derived "+purpose, keyBytes)
+	return key, fault.Wrap("deriving a key", err)
 }
 
 // create makes the key file whole or not at all: it is written under another name and linked to its

@@ -20,6 +20,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
+	"github.com/hagane-cloud/hagane/agent/protocol"
 	"github.com/hagane-cloud/hagane/bmc"
 	"github.com/hagane-cloud/hagane/fault"
 	"github.com/hagane-cloud/hagane/workflow"
@@ -34,6 +35,7 @@ type Metrics struct {
 	runs     *prometheus.HistogramVec
 	bmcs     *prometheus.HistogramVec
 	failures *prometheus.CounterVec
+	images   *prometheus.CounterVec
 }
 
 // The buckets of histograms, in seconds.
@@ -60,10 +62,12 @@ func NewMetrics(version string) *Metrics {
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "hagane_bmc_call_failures_total",
 			Help: "Calls to BMCs that failed, by the class of the failure."}, []string{"capability", "protocol", "class"}),
 	}
+	m.images = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "hagane_image_bytes_total",
+		Help: "Bytes of images that agents took and wrote, by whom they came from: other agents (peers) or the cloud (store)."}, []string{"source"})
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "hagane_build_info", Help: "1, with the program's version."}, []string{"version"})
 	build.WithLabelValues(version).Set(1)
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		build, m.requests, m.attempts, m.steps, m.runs, m.bmcs, m.failures)
+		build, m.requests, m.attempts, m.steps, m.runs, m.bmcs, m.failures, m.images)
 	return m
 }
 
@@ -100,6 +104,16 @@ func (m *Metrics) BMC(c bmc.Call) {
 	if c.Failed {
 		m.failures.WithLabelValues(c.Capability, c.Protocol, cmp.Or(string(c.Class), "other")).Inc()
 	}
+}
+
+// Image counts an image that an agent wrote. What came as a stream came from the store.
+func (m *Metrics) Image(w protocol.Written) {
+	store := w.FromStore
+	if w.FromPeers+w.FromStore == 0 {
+		store = w.Bytes
+	}
+	m.images.WithLabelValues("peers").Add(float64(w.FromPeers))
+	m.images.WithLabelValues("store").Add(float64(store))
 }
 
 // Trace sends spans where the environment says, by OTLP over HTTP (OTEL_EXPORTER_OTLP_ENDPOINT and what goes with it, see

@@ -28,7 +28,9 @@ type Engine struct {
 	pools []Pool
 	// Interrupt, if set, is called between a step's end and its being recorded; an error that it returns
 	// breaks the turn off, as if the process had died there. Tests stop the world here.
-	Interrupt func(step string) error
+	Interrupt func(run Run) error
+	// Spoil, if set, is told how an attempt of a step went and says how it is taken to have gone. Tests have steps fail here.
+	Spoil func(run Run, result error) error
 	// Observe, if set, is told of every attempt of a step that was recorded. It is set before anything starts.
 	Observe func(Attempt)
 }

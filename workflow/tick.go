@@ -114,11 +114,14 @@ func (t *turn) once(ctx context.Context) (again bool, err error) {
 		result = t.call(spanned, call)
 		end(result)
 	}
+	if t.Spoil != nil {
+		result = t.Spoil(*t.run, result)
+	}
 	if ctx.Err() != nil {
 		return false, fault.E(fault.Unavailable, "the turn was broken off", context.Cause(ctx))
 	}
 	if t.Interrupt != nil {
-		if err := t.Interrupt(st.name); err != nil {
+		if err := t.Interrupt(*t.run); err != nil {
 			return false, err
 		}
 	}

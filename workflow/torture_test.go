@@ -202,8 +202,8 @@ func TestBreakOffAtEveryStep(t *testing.T) {
 		for _, n := range names {
 			r.did, r.lent = nil, map[string]bool{}
 			var once sync.Once
-			r.engine.Interrupt = func(step string) (err error) {
-				if step == n {
+			r.engine.Interrupt = func(run workflow.Run) (err error) {
+				if run.Step == n {
 					once.Do(func() { err = errors.New("the process died") })
 				}
 				return err
@@ -236,8 +236,8 @@ func TestInstantSteps(t *testing.T) {
 		for _, breaks := range []bool{false, true} {
 			r.did = nil
 			var once sync.Once
-			r.engine.Interrupt = func(step string) (err error) {
-				if breaks && step == "c" {
+			r.engine.Interrupt = func(run workflow.Run) (err error) {
+				if breaks && run.Step == "c" {
 					once.Do(func() { err = errors.New("the process died") })
 				}
 				return err
@@ -402,8 +402,8 @@ func TestFence(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		r := newRig(t, d)
 		var once sync.Once
-		r.engine.Interrupt = func(step string) error {
-			if step == "b" {
+		r.engine.Interrupt = func(run workflow.Run) error {
+			if run.Step == "b" {
 				once.Do(func() {
 					err := d.Tx(context.Background(), func(ctx context.Context, tx db.Tx) error {
 						_, err := tx.NewRaw("UPDATE lease SET owner = 'another', fence = fence + 1 WHERE subject = 'subject'").Exec(ctx)

@@ -11,6 +11,13 @@
 //	                      back for up to Claimed.HoldSeconds while it has no order (long poll)
 //	POST {api}/log        text/plain, at most 1 MiB; Authorization: Bearer TOKEN
 //	GET  Write.URL        the image; Authorization: Bearer TOKEN
+//
+// With Write.Swarm the image may be taken in chunks instead, from the cloud and from other agents (package agent/swarm):
+//
+//	GET  Write.URL/manifest  what the chunks are (package agent/manifest)
+//	POST Write.URL/chunk     the set of chunks that the agent wants → one of them, its number in the header HeaderChunk;
+//	                         204: none for now, ask again. With ?alone=true the agent has nobody else to ask
+//	POST {api}/swarm         Meeting → Peers
 package protocol
 
 // The paths below the base URL.
@@ -18,6 +25,14 @@ const (
 	PathClaim     = "/claim"
 	PathHeartbeat = "/heartbeat"
 	PathLog       = "/log"
+	PathSwarm     = "/swarm"
+)
+
+// What stands behind an image's URL, and the header that tells which chunk is sent.
+const (
+	PathManifest = "/manifest"
+	PathChunk    = "/chunk"
+	HeaderChunk  = "Hagane-Chunk"
 )
 
 // Claim is the agent's first call: it takes over the run that the boot script was made for.
@@ -115,6 +130,25 @@ type Write struct {
 	SHA512   string   `json:"sha512"`             // of the raw image, hex
 	Size     int64    `json:"size"`               // of the raw image, bytes
 	Root     RootHint `json:"root"`
+	// Swarm says how the image may be taken in chunks; nil: it is taken as a stream, as it is by agents that know no
+	// other way.
+	Swarm *Swarm `json:"swarm,omitempty"`
+}
+
+// Swarm is what an agent needs in order to take an image from other agents, and to give it to them.
+type Swarm struct {
+	Manifest string `json:"manifest"` // SHA-256 of the manifest, hex
+	Key      []byte `json:"key"`      // that all who are ordered to write this image are given, and nobody else
+}
+
+// Meeting tells where other agents with the same order reach this one.
+type Meeting struct {
+	Port int `json:"port"` // TCP, at the address that the call comes from; 0: not any more
+}
+
+// Peers are some of the others, as ADDRESS:PORT.
+type Peers struct {
+	Peers []string `json:"peers"`
 }
 
 // RootHint chooses the disk to write to. An empty hint takes the smallest disk of 4 GiB or more, or the only
@@ -135,6 +169,9 @@ type Written struct {
 	Skipped int64   `json:"skipped"` // bytes of holes that were not written
 	Seconds float64 `json:"seconds"`
 	SHA512  string  `json:"sha512"` // as computed on the way
+	// Of an image that came in chunks, the bytes that other agents sent, and those that the cloud's store sent.
+	FromPeers int64 `json:"from_peers,omitempty"`
+	FromStore int64 `json:"from_store,omitempty"`
 }
 
 // ConfigDrive asks for an OpenStack config drive to be written behind the image, as a partition with

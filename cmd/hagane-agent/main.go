@@ -61,7 +61,7 @@ func work(ctx context.Context, log *slog.Logger) error {
 	defer down()
 	log.Info("the network is up", "seconds", time.Since(began).Seconds())
 	return agent.Run(ctx, agent.Config{
-		API: words.api, Secret: words.claim, Machine: host.New(log), Log: log, Version: version,
+		API: words.api, Secret: words.claim, Machine: host.New(log), Log: log, Version: version, Peers: host.Nearby{API: words.api},
 		OnClaim: func(c protocol.Claimed) { remember(words.api, c.Token, log) },
 	})
 }

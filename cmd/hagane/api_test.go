@@ -235,7 +235,7 @@ func TestImageLostDuringDeployment(t *testing.T) {
 
 // TestRolesApart runs API, conductor and DHCP agent as processes of their own would, on one PostgreSQL.
 func TestRolesApart(t *testing.T) {
-	dsn := dbtest.PostgresURL(t)
+	dsn := dbtest.PostgresUpToDate(t)
 	c := &testCloud{T: t, data: filepath.Join(t.TempDir(), "data")}
 	for _, role := range allRoles {
 		c.serve(dsn, role)

@@ -388,7 +388,7 @@ func TestCrowd(t *testing.T) {
 	t.Logf("seed %d", seed)
 	draw := rand.New(rand.NewPCG(seed, 1))
 
-	dsn := dbtest.PostgresURL(t)
+	dsn := dbtest.PostgresUpToDate(t)
 	c := &crowd{testCloud: &testCloud{T: t, data: filepath.Join(t.TempDir(), "data")}, retried: map[string]int{}}
 	first := c.add("api 1", dsn, 0, "api")
 	c.reconnectTo(first.child)

@@ -48,12 +48,13 @@ func serveToDie() {
 		db.SetClock(func() time.Time { return time.Now().Add(d.Skew) })
 	}
 	o := serveOptions{data: d.Data, listen: "127.0.0.1:0", database: d.Database, roles: d.Roles, region: "region1", workers: 16, ipxe: "/usr/lib/ipxe", pace: "lab", agentWithin: d.AgentWithin}
+	o.passwords.HashKiB = quickHash
 	o.wired = func(c *cloud) {
 		if d.DieAt == "" {
 			return
 		}
-		c.engine.Interrupt = func(step string) error {
-			if step == d.DieAt {
+		c.engine.Interrupt = func(run workflow.Run) error {
+			if run.Step == d.DieAt {
 				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			}
 			return nil

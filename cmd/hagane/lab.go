@@ -35,6 +35,7 @@ func labCommand() *cobra.Command {
 	f.IntVar(&o.DiskGB, "disk", 0, "GB of each disk (default: 10 for qemu, 100 for sim)")
 	f.IntVar(&o.Disks, "disks", 1, "disks of each machine, 1 to 16")
 	f.IntVar(&o.CPUs, "cpus", 1, "processors of each machine")
+	f.IntVar(&o.PortMbps, "port-mbps", 0, "Mbit/s of each port of the switch, each way (default: as fast as can be)")
 	f.StringVar(&o.Mix, "mix", "", "uefi or bios for all machines (default: alternating, UEFI with Redfish and BIOS with IPMI)")
 	f.StringVar(&o.ResourceClass, "resource-class", "baremetal", "of the enrolled nodes")
 	f.BoolVar(&o.FirmwarePXE, "firmware-pxe", false, "boot UEFI machines with the firmware's own PXE client")

@@ -19,6 +19,7 @@ import (
 	"github.com/hagane-cloud/hagane/fault"
 	"github.com/hagane-cloud/hagane/lab"
 	"github.com/hagane-cloud/hagane/ramdisk"
+	"github.com/hagane-cloud/hagane/workflow"
 )
 
 // startSilentCloud runs a cloud that answers neither DHCP nor TFTP.
@@ -127,8 +128,8 @@ func (c *testCloud) inserted(id string) (images []string) {
 func TestAgentMediumIsForOneRun(t *testing.T) {
 	booted, look := make(chan struct{}, 1), make(chan struct{})
 	c := startSilentCloud(t, serveOptions{wired: func(c *cloud) {
-		c.engine.Interrupt = func(step string) error {
-			if step == "boot the agent" {
+		c.engine.Interrupt = func(run workflow.Run) error {
+			if run.Step == "boot the agent" {
 				booted <- struct{}{}
 				<-look
 			}
@@ -173,8 +174,8 @@ func TestAgentMediumWhenInterrupted(t *testing.T) {
 	var broken sync.Map
 	booted, look := make(chan struct{}, 1), make(chan struct{})
 	c := startSilentCloud(t, serveOptions{wired: func(c *cloud) {
-		c.engine.Interrupt = func(step string) error {
-			if aborting.Load() && step == "boot the agent" {
+		c.engine.Interrupt = func(run workflow.Run) error {
+			if aborting.Load() && run.Step == "boot the agent" {
 				select {
 				case booted <- struct{}{}:
 					<-look
@@ -182,7 +183,7 @@ func TestAgentMediumWhenInterrupted(t *testing.T) {
 				}
 				return nil
 			}
-			if _, again := broken.LoadOrStore(step, true); !again {
+			if _, again := broken.LoadOrStore(run.Step, true); !again {
 				return errors.New("broken off by the test")
 			}
 			return nil
@@ -234,7 +235,7 @@ func TestAgentMediumRefused(t *testing.T) {
 // TestAgentMediumAcrossProcesses has the API and the conductor apart: they share a database and no memory.
 func TestAgentMediumAcrossProcesses(t *testing.T) {
 	c := &testCloud{T: t, data: filepath.Join(t.TempDir(), "data")}
-	dsn := dbtest.PostgresURL(t)
+	dsn := dbtest.PostgresUpToDate(t)
 	c.serve(dsn, "api")
 	c.reconnect()
 	access, err := client.ReadAccess(c.data, cloudName)

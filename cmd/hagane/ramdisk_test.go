@@ -10,6 +10,7 @@ import (
 
 	"github.com/hagane-cloud/hagane/client"
 	"github.com/hagane-cloud/hagane/fault"
+	"github.com/hagane-cloud/hagane/workflow"
 )
 
 // TestIronicsOwnAgent has an agent of Ironic's look up its node and send heartbeats while the node is inspected, without
@@ -18,7 +19,7 @@ func TestIronicsOwnAgent(t *testing.T) {
 	c := &testCloud{T: t, data: t.TempDir()}
 	var stuck atomic.Bool
 	c.serveWith(serveOptions{roles: allRoles, wired: func(inner *cloud) {
-		inner.engine.Interrupt = func(string) error {
+		inner.engine.Interrupt = func(workflow.Run) error {
 			if stuck.Load() {
 				return errors.New("this step never ends")
 			}

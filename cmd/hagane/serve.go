@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/hagane-cloud/hagane/agent/protocol"
 	"github.com/hagane-cloud/hagane/api"
 	auditapi "github.com/hagane-cloud/hagane/api/audit"
 	"github.com/hagane-cloud/hagane/api/ecl"
@@ -57,7 +58,7 @@ type serveOptions struct {
 	ramdisk, ipxe, media           string
 	workers                        int
 	pace                           string
-	noDHCP                         bool
+	noDHCP, noPeers                bool
 	agentWithin                    time.Duration
 	verbose                        bool
 	limits                         api.Limits
@@ -89,6 +90,7 @@ func serveCommand() *cobra.Command {
 	f.StringVar(&o.ipxe, "ipxe", "/usr/lib/ipxe", "folder with undionly.kpxe and snponly.efi")
 	f.StringVar(&o.media, "media-url", "", "base URL by which BMCs reach the API to fetch virtual media (default: http:// and the listen address)")
 	f.BoolVar(&o.noDHCP, "no-dhcp", false, "answer no DHCP and TFTP on the cloud's own networks: all nodes boot the agent by virtual media")
+	f.BoolVar(&o.noPeers, "no-image-peers", false, "have nodes take images from the cloud alone, and not from each other")
 	f.DurationVar(&o.agentWithin, "agent-within", 5*time.Minute, "how long a node may take to boot the agent before it is reset and told again")
 	f.StringVar(&o.region, "region", "region1", "name of the region in the catalog")
 	f.IntVar(&o.workers, "workers", 64, "runs that are carried on at the same time")
@@ -237,7 +239,7 @@ func wire(o serveOptions, d *db.DB, log *slog.Logger) (*cloud, error) {
 		return nil, err
 	}
 	c.nodes = node.NewService(node.Options{DB: d, Engine: c.engine, Box: box, Network: c.networks, Open: newBMCs(book).open, Profiles: book, Pace: paces[o.pace], AgentAPI: agentAPI,
-		AgentWithin: o.agentWithin, AgentAddress: agentAddress(d), MediaBase: c.mediaBase, Log: log})
+		AgentWithin: o.agentWithin, AgentAddress: agentAddress(d), MediaBase: c.mediaBase, Log: log, Swarm: c.swarm(box), Wrote: func(w protocol.Written) { c.metrics.Image(w) }})
 	c.servers = server.NewService(d, box, c.nodes, c.images, c.networks, log)
 	c.servers.MediaBase = func() string { return c.media }
 	c.conductor = conductor.New(d, c.engine, conductor.Options{ID: id, Roles: strings.Join(o.roles, ","), Group: o.group, Version: version, Alone: !d.Postgres(), Log: log})

@@ -80,7 +80,7 @@ func TestWhyAndSteer(t *testing.T) {
 
 // TestDrain takes one of two conductors out of work, and a node of a group that nobody serves waits and says so.
 func TestDrain(t *testing.T) {
-	dsn := dbtest.PostgresURL(t)
+	dsn := dbtest.PostgresUpToDate(t)
 	c := &testCloud{T: t, data: filepath.Join(t.TempDir(), "data")}
 	c.serve(dsn, "api")
 	c.serve(dsn, "conductor")

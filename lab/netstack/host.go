@@ -27,7 +27,7 @@ import (
 const (
 	nicID      = 1
 	defaultMTU = 1500
-	queueDepth = 512 // frames on the way out
+	queueDepth = 64 // frames on the way out
 )
 
 // Config is a host's place on its segment.

@@ -57,6 +57,7 @@ type Port struct {
 
 	config Config     // guarded by owner.mu
 	sink   ether.Sink // guarded by owner.mu; nil: no link
+	link   *link      // guarded by owner.mu; nil: no link, or one that is as fast as can be
 
 	in, out, blocked, dropped atomic.Uint64
 }
@@ -105,23 +106,30 @@ func (p *Port) SetConfig(c Config) error {
 // Plug brings the link up: frames for the port go to sink, and the neighbour hears LLDP at once. The
 // owner of the cable hands frames from it to Input. What was plugged in before is unplugged.
 func (p *Port) Plug(sink ether.Sink) {
-	p.owner.mu.Lock()
-	if p.sink != nil {
-		p.owner.leave(p)
-	}
-	p.sink = sink
-	p.owner.join(p)
-	p.owner.mu.Unlock()
+	p.replace(sink)
 	p.announce()
 }
 
 // Unplug takes the link down.
-func (p *Port) Unplug() {
+func (p *Port) Unplug() { p.replace(nil) }
+
+// replace takes the link down, if there is one, and brings one to sink up, unless that is nil.
+func (p *Port) replace(sink ether.Sink) {
 	p.owner.mu.Lock()
-	defer p.owner.mu.Unlock()
 	if p.sink != nil {
 		p.owner.leave(p)
-		p.sink = nil
+	}
+	old := p.link
+	p.sink, p.link = sink, nil
+	if sink != nil {
+		if p.owner.rate > 0 {
+			p.link = newLink(p.owner.rate, sink)
+		}
+		p.owner.join(p)
+	}
+	p.owner.mu.Unlock()
+	if old != nil {
+		old.close()
 	}
 }
 
@@ -131,7 +139,8 @@ func (p *Port) Deliver(frame []byte) bool {
 	return true
 }
 
-// Input takes a frame that came in on the port and forwards it. The frame must not change afterwards.
+// Input takes a frame that came in on the port and forwards it. The frame must not change afterwards. Where ports have a
+// rate, it returns when the frame is through.
 func (p *Port) Input(frame []byte) {
 	p.in.Add(1)
 	if len(frame) < ether.HeaderLen || len(frame) > ether.MaxFrame || ether.Dst(frame).LinkLocal() {
@@ -140,8 +149,11 @@ func (p *Port) Input(frame []byte) {
 	}
 	s := p.owner
 	s.mu.RLock()
-	up, config := p.sink != nil, p.config
+	up, config, link := p.sink != nil, p.config, p.link
 	s.mu.RUnlock()
+	if link != nil && !link.in.pass(frame, link.stop) {
+		up = false
+	}
 	vlan, tagged := ether.VLAN(frame)
 	switch {
 	case !tagged || vlan == 0:
@@ -185,13 +197,16 @@ func (p *Port) forward(vlan int, frame []byte) {
 // that raced with a change of the port's VLANs is dropped here; only what is on the cable already arrives.
 func (p *Port) output(vlan int, frame []byte) {
 	p.owner.mu.RLock()
-	sink, config := p.sink, p.config
+	sink, config, link := p.sink, p.config, p.link
 	p.owner.mu.RUnlock()
 	if sink == nil || !config.carries(vlan) {
 		return
 	}
 	if vlan != config.Access {
 		frame = ether.Tag(frame, vlan)
+	}
+	if link != nil {
+		sink = link
 	}
 	if sink.Deliver(frame) {
 		p.out.Add(1)

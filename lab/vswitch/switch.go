@@ -23,6 +23,7 @@ const MaxVLAN = 4094
 type Switch struct {
 	name string
 	mac  ether.MAC
+	rate int64 // bits a second of links that come up, each way; 0: as fast as can be
 
 	mu      sync.RWMutex
 	ports   map[string]*Port
@@ -43,6 +44,13 @@ func New(name string, mac ether.MAC) *Switch {
 		name: name, mac: mac,
 		ports: make(map[string]*Port), members: make(map[int][]*Port), table: make(map[station]*Port),
 	}
+}
+
+// SetRate sets how fast links are that come up from now on: bits a second, each way; 0 is as fast as can be.
+func (s *Switch) SetRate(bits int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rate = bits
 }
 
 // Name returns the switch's name.

@@ -3,7 +3,6 @@ package sim
 import (
 	"context"
 	"net"
-	"net/http"
 	"net/netip"
 	"strings"
 
@@ -48,20 +47,19 @@ func (g *guest) bootMedium(ctx context.Context) (o outcome, booted bool) {
 	}
 	g.printf("booting from CD: the agent of %s", url)
 	words := strings.Fields(string(line))
-	client, down, err := g.connect(ctx, words)
+	host, down, err := g.connect(ctx, words)
 	if err != nil {
 		g.failed("start the network", err)
 		<-ctx.Done()
 		return outcome{}, true
 	}
 	defer down()
-	defer client.CloseIdleConnections()
-	return g.runAgent(ctx, client, words), true
+	return g.runAgent(ctx, host, words), true
 }
 
 // connect brings a NIC up for the agent: with the address that hagane.ip=ADDRESS/BITS[,GATEWAY] gives, on the NIC
 // that hagane.mac names; or by DHCP, on the first NIC that has an answer.
-func (g *guest) connect(ctx context.Context, words []string) (client *http.Client, down func(), err error) {
+func (g *guest) connect(ctx context.Context, words []string) (host *netstack.Host, down func(), err error) {
 	said := map[string]string{}
 	for _, w := range words {
 		name, value, _ := strings.Cut(w, "=")
@@ -82,7 +80,6 @@ func (g *guest) connect(ctx context.Context, words []string) (client *http.Clien
 		if mac, bad := net.ParseMAC(said["hagane.mac"]); bad == nil && mac.String() != n.spec.MAC.String() {
 			continue
 		}
-		var host *netstack.Host
 		if host, err = n.up(config); err != nil {
 			continue
 		}
@@ -92,7 +89,7 @@ func (g *guest) connect(ctx context.Context, words []string) (client *http.Clien
 			n.down()
 			continue
 		}
-		return &http.Client{Transport: &http.Transport{DialContext: host.DialContext}}, n.down, nil
+		return host, n.down, nil
 	}
 	return nil, nil, err
 }

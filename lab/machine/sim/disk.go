@@ -23,9 +23,10 @@ const (
 type disk struct {
 	spec machine.DiskSpec
 	name string // as the operating system calls it
+	pool *Pool  // where those are kept that were written as a whole
 
 	mu     sync.RWMutex
-	chunks map[int64]*[chunkBytes]byte
+	chunks map[int64]*extent
 }
 
 var (
@@ -34,8 +35,8 @@ var (
 	_ agent.Eraser    = (*disk)(nil)
 )
 
-func newDisk(spec machine.DiskSpec, name string) *disk {
-	return &disk{spec: spec, name: name, chunks: make(map[int64]*[chunkBytes]byte)}
+func newDisk(spec machine.DiskSpec, name string, pool *Pool) *disk {
+	return &disk{spec: spec, name: name, pool: pool, chunks: make(map[int64]*extent)}
 }
 
 // ReadAt reads; what was never written reads as zeros.
@@ -50,7 +51,7 @@ func (d *disk) ReadAt(b []byte, at int64) (int, error) {
 		chunk, from := (at+int64(done))/chunkBytes, int((at+int64(done))%chunkBytes)
 		part := b[done:min(n, done+chunkBytes-from)]
 		if have := d.chunks[chunk]; have != nil {
-			copy(part, have[from:])
+			copy(part, have.data[from:])
 		} else {
 			clear(part)
 		}
@@ -78,19 +79,25 @@ func (d *disk) WriteAt(b []byte, at int64) (int, error) {
 
 func (d *disk) write(chunk int64, from int, part []byte) {
 	have := d.chunks[chunk]
-	if zero(part) {
-		if have != nil && len(part) == chunkBytes {
-			delete(d.chunks, chunk)
-		} else if have != nil {
-			clear(have[from : from+len(part)])
+	empty := zero(part)
+	switch {
+	case have == nil && empty:
+	case len(part) == chunkBytes:
+		delete(d.chunks, chunk)
+		if !empty {
+			d.chunks[chunk] = d.pool.keep(part)
 		}
-		return
-	}
-	if have == nil {
-		have = new([chunkBytes]byte)
+		if have != nil {
+			d.pool.drop(have)
+		}
+	case have == nil:
+		d.chunks[chunk] = new(extent)
+		copy(d.chunks[chunk].data[from:], part)
+	default:
+		have = d.pool.own(have)
 		d.chunks[chunk] = have
+		copy(have.data[from:], part)
 	}
-	copy(have[from:], part)
 }
 
 // clip returns how many bytes from an offset are on the disk.
@@ -116,8 +123,11 @@ func (d *disk) Discard(_ context.Context, offset, length int64) error {
 		case from >= to:
 		case to-from == chunkBytes:
 			delete(d.chunks, chunk)
+			d.pool.drop(have)
 		default:
-			clear(have[from-chunk*chunkBytes : to-chunk*chunkBytes])
+			have = d.pool.own(have)
+			d.chunks[chunk] = have
+			clear(have.data[from-chunk*chunkBytes : to-chunk*chunkBytes])
 		}
 	}
 	return nil
@@ -156,7 +166,7 @@ func (d *disk) blank() machine.Blankness {
 	defer d.mu.RUnlock()
 	b := machine.Blankness{Bytes: d.spec.Bytes, Allocated: int64(len(d.chunks)) * chunkBytes, FirstData: -1}
 	for chunk, have := range d.chunks {
-		for i, c := range have {
+		for i, c := range have.data {
 			if at := chunk*chunkBytes + int64(i); c != 0 && (b.FirstData < 0 || at < b.FirstData) {
 				b.FirstData = at
 			}

@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -53,7 +54,7 @@ func (g *guest) netboot(ctx context.Context, n *nic) (o outcome, booted bool) {
 		return outcome{why: "powered off by its boot script"}, true
 	case endBoot:
 	}
-	return g.runAgent(ctx, client, kernel.args), true
+	return g.runAgent(ctx, host, kernel.args), true
 }
 
 // runScripts fetches the boot script and those that it chains to, and follows them.
@@ -124,7 +125,9 @@ func fetch(ctx context.Context, client *http.Client, url string, limit int64) ([
 }
 
 // runAgent plays the kernel and initramfs: the agent's own code on this machine.
-func (g *guest) runAgent(ctx context.Context, client *http.Client, args []string) outcome {
+func (g *guest) runAgent(ctx context.Context, host *netstack.Host, args []string) outcome {
+	client := &http.Client{Transport: &http.Transport{DialContext: host.DialContext}}
+	defer client.CloseIdleConnections()
 	words := make(map[string]string)
 	for _, arg := range args {
 		name, value, _ := strings.Cut(arg, "=")
@@ -137,10 +140,16 @@ func (g *guest) runAgent(ctx context.Context, client *http.Client, args []string
 	}
 	b := newBody(g)
 	err := agent.Run(ctx, agent.Config{
-		API: words["hagane.api"], Secret: words["hagane.claim"], HTTP: client, Machine: b, Log: g.say, Version: "sim",
+		API: words["hagane.api"], Secret: words["hagane.claim"], HTTP: client, Machine: b, Log: g.say, Version: "sim", Peers: nearby{host},
 	})
 	if err != nil {
 		g.failed("agent", err)
 	}
 	return b.outcome
 }
+
+// nearby is the network that a machine was booted over, as its agent's peers use it.
+type nearby struct{ *netstack.Host }
+
+// Listen accepts connections at a free port of the host's only address.
+func (n nearby) Listen() (net.Listener, error) { return n.Host.Listen(0) }

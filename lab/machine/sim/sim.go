@@ -22,7 +22,8 @@ import (
 
 // Options is what all machines of a lab share.
 type Options struct {
-	Log *slog.Logger
+	Log  *slog.Logger
+	Pool *Pool // what their disks hold; nil: each machine keeps its own
 }
 
 // Machine is a simulated machine.
@@ -79,6 +80,9 @@ func New(spec machine.Spec, dir string, ports []*vswitch.Port, o Options) (*Mach
 		mode: spec.Mode, boot: machine.Boot{Device: machine.None},
 		status: machine.Status{Since: time.Now(), BootedFrom: machine.None},
 	}
+	if o.Pool == nil {
+		o.Pool = NewPool()
+	}
 	virtio, nvme := 0, 0
 	for _, d := range spec.Disks {
 		name := fmt.Sprintf("/dev/vd%c", 'a'+virtio)
@@ -88,7 +92,7 @@ func New(spec machine.Spec, dir string, ports []*vswitch.Port, o Options) (*Mach
 		} else {
 			virtio++
 		}
-		m.disks = append(m.disks, newDisk(d, name))
+		m.disks = append(m.disks, newDisk(d, name, o.Pool))
 	}
 	return m, nil
 }
