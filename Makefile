@@ -24,12 +24,12 @@ prepared: build ## what tests with emulated machines boot
 	bin/hagane ramdisk build --kernel cloud --out $(CACHE)/ramdisk-cloud
 	bin/hagane image build tiny --out $(CACHE)/image-tiny
 
-test: prepared ## every test, with the race detector, a hundred simulated days without it, and every fuzz target for two seconds
+test: prepared ## every test, with the race detector, a hundred simulated days without it, and every fuzz target for a second
 	$(GO) vet -composites=false ./...
 	$(GO) test -race -timeout 38m ./...
 	$(GO) test -run TestSeeds -timeout 15m ./simulation
 	cd conformance && $(GO) test -race -timeout 20m ./...
-	GO="$(GO)" scripts/fuzz 2s
+	GO="$(GO)" scripts/fuzz 1s
 
 quick: ## the tests that need nothing installed, without the race detector
 	$(GO) test -short ./...

@@ -11,9 +11,10 @@ import (
 )
 
 const (
-	soon      = 250 * time.Millisecond // the first pause between two questions to the cloud
-	meetEvery = 5 * time.Second        // the longest between two meetings
-	storeWait = 5 * time.Second        // the longest between two tries at a store that is in trouble
+	soon       = 250 * time.Millisecond // the first pause between two questions to the cloud
+	meetEvery  = 5 * time.Second        // the longest between two meetings
+	storeWait  = 5 * time.Second        // the longest between two tries at a store that is in trouble
+	storeTries = 8                      // in a row, over some 23 s; then the image can not be had this way
 )
 
 // Fetch returns when the whole image is on the disk. Its error is that of the disk, or says that neither the store nor
@@ -158,7 +159,7 @@ func (s *Swarm) want() (want bitset, alone, any bool, changed <-chan struct{}) {
 // draw takes chunks from the store, one after the other. The second of two does so only while there are no peers: it
 // covers the time in which the first asks.
 func (s *Swarm) draw(ctx context.Context, first bool) {
-	trouble, owed := soon, false // owed: the store was not told yet that its chunk has come
+	trouble, tries, owed := soon, 0, false // owed: the store was not told yet that its chunk has come
 	for ctx.Err() == nil {
 		want, alone, any, changed := s.want()
 		if !any || !first && !alone {
@@ -181,12 +182,16 @@ func (s *Swarm) draw(ctx context.Context, first bool) {
 		case err != nil && !fault.Is(err, fault.Unavailable):
 			_ = s.fail(err)
 			return
+		case err != nil && tries+1 == storeTries:
+			_ = s.fail(err)
+			return
 		case err != nil:
+			tries++
 			s.Log.Warn("the store gave no chunk, trying again", "error", err)
 			_ = pause(ctx, trouble) // the loop sees that ctx ended
 			trouble = min(2*trouble, storeWait)
 		case ok:
-			trouble = soon
+			trouble, tries = soon, 0
 		default:
 			_ = pause(ctx, soon)
 		}
