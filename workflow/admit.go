@@ -3,6 +3,7 @@ package workflow
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hagane-cloud/hagane/fault"
@@ -77,9 +78,8 @@ func (t *turn) ask(ctx context.Context, i int, wanted []slotRow) (ok, again bool
 		if err := tx.NewRaw("UPDATE run SET nudges = nudges WHERE id = ? RETURNING nudges", t.run.ID).Scan(ctx, &now); err != nil {
 			return err
 		}
-		var at []spot
+		at := spotsOf(wanted)
 		for _, w := range wanted {
-			at = append(at, spot{w.Pool, w.Key})
 			_, err := tx.NewRaw("INSERT INTO slot (run_id, pool, key, tenant, step, asked_at, granted_at) VALUES (?, ?, ?, ?, ?, "+t.db.NowMillis()+", 0) ON CONFLICT DO NOTHING",
 				w.RunID, w.Pool, w.Key, w.Tenant, w.Step).Exec(ctx)
 			if err != nil {
@@ -120,10 +120,7 @@ func (t *turn) letIn(ctx context.Context, tx Tx, i int) error {
 
 // newTime gives the run all the time of the step in hand and of those that follow.
 func (t *turn) newTime(now time.Time, i int) {
-	t.run.StepDeadline, t.run.Deadline = now.Add(t.def.steps[i].within), now
-	for _, s := range t.def.steps[i:] {
-		t.run.Deadline = t.run.Deadline.Add(s.within)
-	}
+	t.run.StepDeadline, t.run.Deadline = now.Add(t.def.steps[i].within), now.Add(t.def.within(i))
 }
 
 // lineUp records that the run waits in line. The time of its step does not run meanwhile.
@@ -145,17 +142,11 @@ func (t *turn) lineUp(ctx context.Context, tx Tx, i int, at []spot, again bool) 
 }
 
 func names(at []spot) string {
-	words := ""
-	for n, s := range at {
-		if n > 0 {
-			words += ", "
-		}
-		words += s.pool
-		if s.key != "" {
-			words += " " + s.key
-		}
+	var words []string
+	for _, s := range at {
+		words = append(words, s.String())
 	}
-	return words
+	return strings.Join(words, ", ")
 }
 
 // gives reports whether the step in hand, or the run if it ends with it, has slots to give back.
@@ -177,9 +168,5 @@ func (t *turn) giveBack(ctx context.Context, tx Tx) error {
 	if len(gone) == 0 {
 		return nil
 	}
-	var at []spot
-	for _, g := range gone {
-		at = append(at, spot{g.Pool, g.Key})
-	}
-	return t.deal(ctx, tx, t.run.ID, at)
+	return t.deal(ctx, tx, t.run.ID, spotsOf(gone))
 }

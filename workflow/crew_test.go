@@ -77,32 +77,42 @@ type crewed struct {
 
 func (s *site) join(t *testing.T, d *db.DB, id workflow.Holder, group string, workflows ...string) *crewed {
 	t.Helper()
-	log := slog.New(slog.DiscardHandler)
+	m := &crewed{id: id}
+	m.engine, m.stop = conduct(t, d, conductor.Options{ID: id, Group: group}, 32, func(e *workflow.Engine) {
+		for _, w := range workflows {
+			workflow.Register(e, workflow.Workflow[*visit]{Name: w, Steps: []workflow.Step[*visit]{{Name: "wait", Do: wait, Within: time.Minute, Skippable: true}}}, workflow.Host[*visit](at{s, id}))
+		}
+	})
+	return m
+}
+
+// conduct runs a conductor with an engine of its own, which register prepares, until stop is called or the test ends.
+func conduct(t *testing.T, d *db.DB, o conductor.Options, workers int, register func(e *workflow.Engine)) (e *workflow.Engine, stop func()) {
+	t.Helper()
+	o.Log = slog.New(slog.DiscardHandler)
 	var c *conductor.Conductor
-	q, err := workflow.NewQueue(d, workflow.QueueOptions{Name: id, Workers: 32, Poll: 20 * time.Millisecond, Log: log,
+	q, err := workflow.NewQueue(d, workflow.QueueOptions{Name: o.ID, Workers: workers, Poll: 20 * time.Millisecond, Log: o.Log,
 		Look: func(ctx context.Context, id workflow.RunID) error { return c.Look(ctx, id) }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &crewed{id: id, engine: workflow.NewEngine(d, q, log)}
-	for _, w := range workflows {
-		workflow.Register(m.engine, workflow.Workflow[*visit]{Name: w, Steps: []workflow.Step[*visit]{{Name: "wait", Do: wait, Within: time.Minute, Skippable: true}}}, workflow.Host[*visit](at{s, id}))
-	}
-	c = conductor.New(d, m.engine, conductor.Options{ID: id, Group: group, Log: log})
-	ctx, stop := context.WithCancel(t.Context())
+	e = workflow.NewEngine(d, q, o.Log)
+	register(e)
+	c = conductor.New(d, e, o)
+	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx, q, time.Second) }()
 	var once sync.Once
-	m.stop = func() {
+	stop = func() {
 		once.Do(func() {
-			stop()
+			cancel()
 			if err := <-done; err != nil {
 				t.Error(err)
 			}
 		})
 	}
-	t.Cleanup(m.stop)
-	return m
+	t.Cleanup(stop)
+	return e, stop
 }
 
 func (m *crewed) start(t *testing.T, d *db.DB, name string, subjects ...string) {

@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -31,6 +32,10 @@ func dealing(ctx context.Context, tx Tx) error {
 // deal lets in whoever can be, and wakes them, but for the run except, which looks for itself. at bounds it to those who wait at one
 // of these spots; nil is everywhere.
 func (e *Engine) deal(ctx context.Context, tx Tx, except RunID, at []spot) error {
+	waited, err := e.waited(ctx, tx)
+	if err != nil || len(waited) == 0 {
+		return err
+	}
 	l, err := e.limits(ctx, tx)
 	if err != nil {
 		return err
@@ -40,7 +45,8 @@ func (e *Engine) deal(ctx context.Context, tx Tx, except RunID, at []spot) error
 		return err
 	}
 	for {
-		next, err := e.nextInLine(ctx, tx, l, taken, at)
+		full := slices.DeleteFunc(slices.Clone(waited), func(s spot) bool { return !l.full(s, taken[s]) })
+		next, err := e.nextInLine(ctx, tx, full, at)
 		if err != nil || len(next) == 0 {
 			return err
 		}
@@ -48,8 +54,8 @@ func (e *Engine) deal(ctx context.Context, tx Tx, except RunID, at []spot) error
 		if _, err := tx.NewRaw("UPDATE slot SET granted_at = "+e.db.NowMillis()+" WHERE run_id = ? AND granted_at = 0", run).Exec(ctx); err != nil {
 			return fault.E(fault.Internal, "giving a slot", err)
 		}
-		for _, s := range next {
-			taken[spot{s.Pool, s.Key}]++
+		for _, s := range spotsOf(next) {
+			taken[s]++
 		}
 		if run == except {
 			continue
@@ -58,6 +64,15 @@ func (e *Engine) deal(ctx context.Context, tx Tx, except RunID, at []spot) error
 			return err
 		}
 	}
+}
+
+// waited returns the spots that somebody waits at.
+func (e *Engine) waited(ctx context.Context, q bun.IDB) ([]spot, error) {
+	var rows []slotRow
+	if err := q.NewRaw("SELECT DISTINCT pool, key FROM slot WHERE granted_at = 0").Scan(ctx, &rows); err != nil {
+		return nil, fault.E(fault.Internal, "reading where somebody waits", err)
+	}
+	return spotsOf(rows), nil
 }
 
 // taken counts the slots that runs have.
@@ -76,13 +91,8 @@ func (e *Engine) taken(ctx context.Context, q bun.IDB) (map[spot]int, error) {
 	return out, nil
 }
 
-// nextInLine returns what the run waits for that is to be let in next; nothing when none can be.
-func (e *Engine) nextInLine(ctx context.Context, tx Tx, l limits, taken map[spot]int, at []spot) ([]slotRow, error) {
-	// The spots where nobody can be let in, among those that somebody waits at.
-	var waited []slotRow
-	if err := tx.NewRaw("SELECT DISTINCT pool, key FROM slot WHERE granted_at = 0").Scan(ctx, &waited); err != nil {
-		return nil, fault.E(fault.Internal, "reading where somebody waits", err)
-	}
+// nextInLine returns what the run waits for that is to be let in next, where nobody can be at the full spots; nothing when none can be.
+func (e *Engine) nextInLine(ctx context.Context, tx Tx, full, at []spot) ([]slotRow, error) {
 	q := "SELECT run_id FROM (" + inLine + ") AS waits WHERE TRUE"
 	var args []any
 	if at != nil {
@@ -93,11 +103,9 @@ func (e *Engine) nextInLine(ctx context.Context, tx Tx, l limits, taken map[spot
 		}
 		q += ")"
 	}
-	for _, w := range waited {
-		if s := (spot{w.Pool, w.Key}); l.full(s, taken[s]) {
-			q += " AND run_id NOT IN (SELECT run_id FROM slot WHERE granted_at = 0 AND pool = ? AND key = ?)"
-			args = append(args, s.pool, s.key)
-		}
+	for _, s := range full {
+		q += " AND run_id NOT IN (SELECT run_id FROM slot WHERE granted_at = 0 AND pool = ? AND key = ?)"
+		args = append(args, s.pool, s.key)
 	}
 	var ids []RunID
 	if err := tx.NewRaw(q+" ORDER BY turn, asked_at, run_id LIMIT 1", args...).Scan(ctx, &ids); err != nil {

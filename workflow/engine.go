@@ -138,7 +138,7 @@ func (e *Engine) Start(ctx context.Context, tx Tx, workflow, subject string, inp
 	run := Run{
 		ID: RunID(uuid.NewString()), Workflow: workflow, Subject: subject, Phase: Queued, Input: raw,
 		Step: def.steps[0].name, Visit: 1, CreatedAt: now, StepAt: now,
-		StepDeadline: now.Add(def.steps[0].within), Deadline: now.Add(def.within()), WakeAt: now, Trace: traceOf(ctx),
+		StepDeadline: now.Add(def.steps[0].within), Deadline: now.Add(def.within(0)), WakeAt: now, Trace: traceOf(ctx),
 	}
 	if run.Group, err = def.group(ctx, tx, subject); err != nil {
 		return Run{}, err
@@ -163,9 +163,10 @@ func (e *Engine) enqueue(ctx context.Context, tx Tx, run *Run, at time.Time) (in
 	return e.queue.Insert(ctx, tx, Job{Run: run.ID, At: at, Queue: keeper(members, run.Group, run.Workflow, run.Subject), Urgent: urgent})
 }
 
-func (d *definition) within() time.Duration {
+// within is the time limit of the steps from the i-th on.
+func (d *definition) within(i int) time.Duration {
 	var sum time.Duration
-	for _, s := range d.steps {
+	for _, s := range d.steps[i:] {
 		sum += s.within
 	}
 	return sum

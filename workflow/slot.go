@@ -52,6 +52,22 @@ type slotLimit struct {
 // spot is a key of a pool.
 type spot struct{ pool, key string }
 
+// String is the spot for people.
+func (s spot) String() string {
+	if s.key == "" {
+		return s.pool
+	}
+	return s.pool + " " + s.key
+}
+
+func spotsOf(rows []slotRow) []spot {
+	var all []spot
+	for _, r := range rows {
+		all = append(all, spot{r.Pool, r.Key})
+	}
+	return all
+}
+
 // Provide makes a pool known. Runs can take slots of pools that are known.
 func (e *Engine) Provide(p Pool) { e.pools = append(e.pools, p) }
 
@@ -219,10 +235,7 @@ type Line struct {
 
 // String tells it for people.
 func (l Line) String() string {
-	at := l.Pool
-	if l.Key != "" {
-		at += " " + l.Key
-	}
+	at := spot{l.Pool, l.Key}
 	if l.Most == 0 {
 		return fmt.Sprintf("%d of %d in line for %s, where an operator lets nobody begin for now", l.Place, l.Of, at)
 	}

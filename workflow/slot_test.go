@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -66,38 +65,8 @@ func nothing(context.Context, *guest) error { return nil }
 func newHall(t *testing.T, d *db.DB, conductors, hallMost, doorMost int) *hall {
 	t.Helper()
 	h := &hall{leave: map[string]bool{}, broken: map[string]int{}, db: d}
-	log := slog.New(slog.DiscardHandler)
 	for n := range conductors {
-		id := workflow.Holder(fmt.Sprint("c", n))
-		var c *conductor.Conductor
-		q, err := workflow.NewQueue(d, workflow.QueueOptions{Name: id, Workers: 4, Poll: 20 * time.Millisecond, Log: log,
-			Look: func(ctx context.Context, id workflow.RunID) error { return c.Look(ctx, id) }})
-		if err != nil {
-			t.Fatal(err)
-		}
-		e := workflow.NewEngine(d, q, log)
-		e.Provide(workflow.Pool{Name: "hall", Most: hallMost, Says: "the hall"})
-		e.Provide(workflow.Pool{Name: "door", Most: doorMost, Says: "its door"})
-		workflow.Register(e, workflow.Workflow[*guest]{Name: "visit/1",
-			Takes: func(_ context.Context, g *guest) ([]workflow.Slot, error) { return g.slot("hall"), nil },
-			Steps: []workflow.Step[*guest]{
-				{Name: "before", Do: nothing, Within: time.Minute},
-				{Name: "inside", Do: stay, Within: time.Minute,
-					Takes: func(_ context.Context, g *guest) ([]workflow.Slot, error) { return g.slot("door"), nil }},
-				{Name: "after", Do: nothing, Within: time.Minute},
-			}}, workflow.Host[*guest](h))
-		workflow.Register(e, workflow.Workflow[*guest]{Name: "hurry/1", Urgent: true,
-			Steps: []workflow.Step[*guest]{{Name: "inside", Do: stay, Within: time.Minute}}}, workflow.Host[*guest](h))
-		c = conductor.New(d, e, conductor.Options{ID: id, Log: log})
-		ctx, stop := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- c.Run(ctx, q, time.Second) }()
-		t.Cleanup(func() {
-			stop()
-			if err := <-done; err != nil {
-				t.Error(err)
-			}
-		})
+		e, _ := conduct(t, d, conductor.Options{ID: workflow.Holder(fmt.Sprint("c", n))}, 4, func(e *workflow.Engine) { h.register(e, hallMost, doorMost) })
 		h.engines = append(h.engines, e)
 	}
 	until(t, "the conductors to be at work", func() bool {
@@ -105,6 +74,21 @@ func newHall(t *testing.T, d *db.DB, conductors, hallMost, doorMost int) *hall {
 		return err == nil && len(all) == conductors
 	})
 	return h
+}
+
+func (h *hall) register(e *workflow.Engine, hallMost, doorMost int) {
+	e.Provide(workflow.Pool{Name: "hall", Most: hallMost, Says: "the hall"})
+	e.Provide(workflow.Pool{Name: "door", Most: doorMost, Says: "its door"})
+	workflow.Register(e, workflow.Workflow[*guest]{Name: "visit/1",
+		Takes: func(_ context.Context, g *guest) ([]workflow.Slot, error) { return g.slot("hall"), nil },
+		Steps: []workflow.Step[*guest]{
+			{Name: "before", Do: nothing, Within: time.Minute},
+			{Name: "inside", Do: stay, Within: time.Minute,
+				Takes: func(_ context.Context, g *guest) ([]workflow.Slot, error) { return g.slot("door"), nil }},
+			{Name: "after", Do: nothing, Within: time.Minute},
+		}}, workflow.Host[*guest](h))
+	workflow.Register(e, workflow.Workflow[*guest]{Name: "hurry/1", Urgent: true,
+		Steps: []workflow.Step[*guest]{{Name: "inside", Do: stay, Within: time.Minute}}}, workflow.Host[*guest](h))
 }
 
 func (h *hall) start(t *testing.T, workflow string, subjects ...string) {

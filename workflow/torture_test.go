@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -95,24 +94,9 @@ type rig struct {
 
 func newRig(t *testing.T, d *db.DB) *rig {
 	t.Helper()
-	log := slog.New(slog.DiscardHandler)
-	var c *conductor.Conductor
-	q, err := workflow.NewQueue(d, workflow.QueueOptions{Name: "c", Workers: 4, Poll: 20 * time.Millisecond, Log: log,
-		Look: func(ctx context.Context, id workflow.RunID) error { return c.Look(ctx, id) }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &rig{world: &world{lent: map[string]bool{}, ended: make(chan workflow.Run, 1)}, engine: workflow.NewEngine(d, q, log), db: d}
-	workflow.Register(r.engine, borrow(), workflow.Host[*world](r.world))
-	c = conductor.New(d, r.engine, conductor.Options{ID: "c", Alone: true, Log: log})
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- c.Run(ctx, q, time.Second) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
+	r := &rig{world: &world{lent: map[string]bool{}, ended: make(chan workflow.Run, 1)}, db: d}
+	r.engine, _ = conduct(t, d, conductor.Options{ID: "c", Alone: true}, 4, func(e *workflow.Engine) {
+		workflow.Register(e, borrow(), workflow.Host[*world](r.world))
 	})
 	return r
 }
