@@ -18,7 +18,7 @@ const (
 )
 
 // Fetch returns when the whole image is on the disk. Its error is that of the disk, or says that neither the store nor
-// any peer had something for three times the patience, or that the store refuses this agent.
+// any peer had something for three times the patience, or that the store refuses this agent or was in trouble storeTries times in a row.
 func (s *Swarm) Fetch(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -159,7 +159,7 @@ func (s *Swarm) want() (want bitset, alone, any bool, changed <-chan struct{}) {
 // draw takes chunks from the store, one after the other. The second of two does so only while there are no peers: it
 // covers the time in which the first asks.
 func (s *Swarm) draw(ctx context.Context, first bool) {
-	trouble, tries, owed := soon, 0, false // owed: the store was not told yet that its chunk has come
+	tries, owed := 0, false // owed: the store was not told yet that its chunk has come
 	for ctx.Err() == nil {
 		want, alone, any, changed := s.want()
 		if !any || !first && !alone {
@@ -179,19 +179,15 @@ func (s *Swarm) draw(ctx context.Context, first bool) {
 		switch {
 		case err != nil && ctx.Err() != nil:
 			return
-		case err != nil && !fault.Is(err, fault.Unavailable):
-			_ = s.fail(err)
-			return
-		case err != nil && tries+1 == storeTries:
+		case err != nil && (!fault.Is(err, fault.Unavailable) || tries+1 == storeTries):
 			_ = s.fail(err)
 			return
 		case err != nil:
-			tries++
 			s.Log.Warn("the store gave no chunk, trying again", "error", err)
-			_ = pause(ctx, trouble) // the loop sees that ctx ended
-			trouble = min(2*trouble, storeWait)
+			_ = pause(ctx, min(soon<<tries, storeWait)) // the loop sees that ctx ended
+			tries++
 		case ok:
-			trouble, tries = soon, 0
+			tries = 0
 		default:
 			_ = pause(ctx, soon)
 		}
