@@ -109,8 +109,14 @@ func (c *testCloud) launch(o serveToDieOptions) *child {
 	if err != nil {
 		c.Fatal(err)
 	}
-	p := &child{cmd: exec.Command(self), log: new(log), done: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), envServe+"="+string(opts))
+	return c.begin(exec.Command(self), envServe+"="+string(opts))
+}
+
+// begin starts a program with something in its environment; it ends with the test at the latest.
+func (c *testCloud) begin(cmd *exec.Cmd, env string) *child {
+	c.Helper()
+	p := &child{cmd: cmd, log: new(log), done: make(chan struct{})}
+	p.cmd.Env = append(os.Environ(), env)
 	p.cmd.Stderr = p.log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {

@@ -50,16 +50,8 @@ func buildOld(t *testing.T) string {
 // old runs a process of the old version.
 func (c *crowd) old(program, name, dsn, role string) *crowdMember {
 	c.Helper()
-	p := &child{cmd: exec.Command(program, "serve", "--data", c.data, "--listen", "127.0.0.1:0", "--role", role, "--bmc-pace", "lab", "--agent-within", "30s"),
-		log: new(log), done: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), envDatabase+"="+dsn)
-	p.cmd.Stderr = p.log
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := p.cmd.Start(); err != nil {
-		c.Fatal(err)
-	}
-	go func() { _ = p.cmd.Wait(); close(p.done) }()
-	c.Cleanup(p.kill)
+	p := c.begin(exec.Command(program, "serve", "--data", c.data, "--listen", "127.0.0.1:0", "--role", role, "--bmc-pace", "lab", "--agent-within", "30s"),
+		envDatabase+"="+dsn)
 	m := &crowdMember{name: name, child: p}
 	c.members = append(c.members, m)
 	return m
