@@ -18,8 +18,9 @@ type Service struct {
 	db  *db.DB
 	log *slog.Logger
 
-	mu      sync.Mutex
-	endings []ending // not written yet
+	flushing sync.Mutex // who has it writes; the next finds written what was said before
+	mu       sync.Mutex
+	endings  []ending // not written yet
 }
 
 // ending is what is known of a call when it has been answered.
@@ -93,8 +94,11 @@ func (s *Service) Run(ctx context.Context) {
 	}
 }
 
-// flush writes the endings that wait. When it can not they wait on, unless there are too many: then they go to the log.
+// flush writes the endings that wait, and returns when also those are written that another call was at. When it can not
+// they wait on, unless there are too many: then they go to the log.
 func (s *Service) flush(ctx context.Context) {
+	s.flushing.Lock()
+	defer s.flushing.Unlock()
 	s.mu.Lock()
 	all := s.endings
 	s.endings = nil
