@@ -204,6 +204,9 @@ const ownerless = 15 * time.Second
 
 // sample looks every second of the simulated time whether the runs have owners.
 func (s *simulation) sample() {
+	if len(s.failed) > 0 && !s.over {
+		s.end()
+	}
 	if time.Since(s.sampled) < time.Second {
 		return
 	}
