@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -116,47 +115,6 @@ func (j *Job) reset(ctx context.Context) error {
 	return j.reach(ctx, bmc.On, bmc.PowerOn, nil)
 }
 
-// watchAtOnce bounds how many BMCs are asked in one beat of the watch: 100,000 nodes have their turn within idlePoll when a
-// beat is a second long. watchAbreast is how many of them are asked at the same time.
-const (
-	watchAtOnce  = 1024
-	watchAbreast = 64
-)
-
-// watchAmong bounds among how many due nodes a conductor looks for its own.
-const watchAmong = 20 * watchAtOnce
-
-// Watch looks at the power of the nodes whose time has come. It is a reconciler: call it every second or so.
-func (s *Service) Watch(ctx context.Context, h workflow.Holder) error {
-	keeps, err := s.Engine.Keeps(ctx, h)
-	if err != nil {
-		return err
-	}
-	var heads []struct {
-		ID             ID
-		ConductorGroup string
-	}
-	err = s.DB.Read().NewSelect().Model((*Node)(nil)).Column("id", "conductor_group").Where("power_due < ?", db.Now()).Where("state <> ?", Enroll).
-		OrderExpr("power_due").Limit(watchAmong).Scan(ctx, &heads)
-	if err != nil {
-		return fault.E(fault.Internal, "finding nodes to watch", err)
-	}
-	var ours []ID
-	for _, n := range heads {
-		if len(ours) < watchAtOnce && keeps(n.ConductorGroup, string(n.ID)) {
-			ours = append(ours, n.ID)
-		}
-	}
-	return inParallel(ours, watchAbreast, func(id ID) error {
-		return s.underLease(ctx, h, id, func(ctx context.Context, n *Node) error {
-			if n.PowerDue.After(db.Now()) {
-				return nil
-			}
-			return s.look(ctx, n)
-		})
-	})
-}
-
 // underLease does something with a node, read under its lease as somebody else may have been there since it was found; nothing when
 // somebody holds it.
 func (s *Service) underLease(ctx context.Context, h workflow.Holder, id ID, fn func(ctx context.Context, n *Node) error) error {
@@ -168,43 +126,4 @@ func (s *Service) underLease(ctx context.Context, h workflow.Holder, id ID, fn f
 		return fn(ctx, n)
 	})
 	return err
-}
-
-// look reads the power of one node and records what it saw, or that it could not see.
-func (s *Service) look(ctx context.Context, n *Node) error {
-	j := s.jobOn(n, nil, nil)
-	defer func() { j.done() }()
-	was := n.Power
-	p, err := bmc.Unknown, error(nil)
-	if d, openErr := j.BMC(ctx); openErr != nil {
-		err = openErr
-	} else {
-		p, err = d.Power(ctx)
-		if err == nil && p != was && was != bmc.Unknown && !j.imaginary() {
-			// Nobody asked for it: all witnesses are heard before it is believed.
-			p, err = j.witnesses(ctx)
-		}
-		if err == nil {
-			if err := j.checkHealth(ctx, d); err != nil && !lacking(err) {
-				s.Log.Debug("the health of a node could not be read", "node", n.ID, "err", err)
-			}
-		}
-	}
-	n.saw(p)
-	if err != nil {
-		n.PowerDue = db.Now().Add(deadPoll)
-	}
-	return s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
-		if p != was {
-			text := fmt.Sprintf("power: %s, was %s", p, was)
-			if err != nil {
-				text += ": " + err.Error()
-			}
-			if err := s.note(ctx, tx, n.ID, "power", text); err != nil {
-				return err
-			}
-		}
-		_, err := tx.NewUpdate().Model(n).Column("power", "power_at", "power_due").WherePK().Exec(ctx)
-		return err
-	})
 }
