@@ -2,11 +2,15 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/uptrace/bun"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/hagane-cloud/hagane/bmc"
 	"github.com/hagane-cloud/hagane/db"
@@ -14,51 +18,119 @@ import (
 	"github.com/hagane-cloud/hagane/workflow"
 )
 
-// watchAtOnce bounds how many BMCs are asked in one beat of the watch: 100,000 nodes have their turn within idlePoll when a
-// beat is a second long. watchTogether is how many of them are asked, and recorded, together; so many such batches are under way at a time
-// that those with a BMC that does not answer do not hold up the rest.
+// watchTogether is how many nodes are asked for their power, and recorded, together: at least so many are due in a second of 10,000.
+// watchAbreast is how many are asked at the same time: more than are likely to have a BMC that does not answer.
 const (
-	watchAtOnce   = 1024
-	watchTogether = 32
-	watchBatches  = 8
+	watchTogether = 128
+	watchAbreast  = 512
 )
 
 // watchAmong bounds among how many due nodes a conductor looks for its own.
-const watchAmong = 20 * watchAtOnce
+const watchAmong = 20_000
 
-// Watch looks at the power of the nodes whose time has come. It is a reconciler: call it every second or so.
+// watchAgain is how long nodes that take their time are waited for before it is seen who else is due.
+const watchAgain = time.Second
+
+// Watch looks at the power of the nodes whose time has come, until none is left and all have answered or are known not to. It is a
+// reconciler: call it every second or so.
 func (s *Service) Watch(ctx context.Context, h workflow.Holder) error {
-	keeps, err := s.Engine.Keeps(ctx, h)
+	r := &round{Service: s, holder: h, places: semaphore.NewWeighted(watchAbreast), asked: map[string]bool{}}
+	var under errgroup.Group
+	for {
+		due, err := r.due(ctx)
+		if err != nil {
+			return errors.Join(err, under.Wait())
+		}
+		for some := range slices.Chunk(due, watchTogether) {
+			if err := r.begin(ctx, some); err != nil {
+				return errors.Join(err, under.Wait())
+			}
+			under.Go(func() error { return r.ask(ctx, some) })
+		}
+		if r.quiet(ctx) {
+			return under.Wait()
+		}
+	}
+}
+
+// round is a time in which nodes are looked at.
+type round struct {
+	*Service
+	holder workflow.Holder
+	places *semaphore.Weighted
+
+	mu    sync.Mutex
+	asked map[string]bool // those that are being asked; each has a place
+}
+
+// due returns the nodes whose time has come and who are ours.
+func (r *round) due(ctx context.Context) ([]string, error) {
+	keeps, err := r.Engine.Keeps(ctx, r.holder)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var heads []struct {
 		ID             ID
 		ConductorGroup string
 	}
-	err = s.DB.Read().NewSelect().Model((*Node)(nil)).Column("id", "conductor_group").Where("power_due < ?", db.Now()).Where("state <> ?", Enroll).
+	err = r.DB.Read().NewSelect().Model((*Node)(nil)).Column("id", "conductor_group").Where("power_due < ?", db.Now()).Where("state <> ?", Enroll).
 		OrderExpr("power_due").Limit(watchAmong).Scan(ctx, &heads)
 	if err != nil {
-		return fault.E(fault.Internal, "finding nodes to watch", err)
+		return nil, fault.E(fault.Internal, "finding nodes to watch", err)
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	var ours []string
 	for _, n := range heads {
-		if len(ours) < watchAtOnce && keeps(n.ConductorGroup, string(n.ID)) {
-			ours = append(ours, string(n.ID))
+		if id := string(n.ID); !r.asked[id] && keeps(n.ConductorGroup, id) {
+			ours = append(ours, id)
 		}
 	}
-	return inParallel(slices.Collect(slices.Chunk(ours, watchTogether)), watchBatches, func(some []string) error { return s.watchSome(ctx, h, some) })
+	return ours, nil
 }
 
-// watchSome looks at the power of some nodes. What has not changed is recorded for all of them at once.
-func (s *Service) watchSome(ctx context.Context, h workflow.Holder, ids []string) error {
-	w := &watch{Service: s, same: map[string]bool{}}
-	return s.Engine.WithLeases(ctx, h, ids, workflow.Errand{Read: w.read, Do: w.look, Record: w.record})
+// begin waits until there are places for some more nodes.
+func (r *round) begin(ctx context.Context, ids []string) error {
+	if err := r.places.Acquire(ctx, int64(len(ids))); err != nil {
+		return fault.E(fault.Unavailable, "looking at the power of nodes", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, id := range ids {
+		r.asked[id] = true
+	}
+	return nil
+}
+
+// end gives the places of nodes back that still have them.
+func (r *round) end(ids ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, id := range ids {
+		if r.asked[id] {
+			delete(r.asked, id)
+			r.places.Release(1)
+		}
+	}
+}
+
+// quiet reports, after a while at most, whether nobody is being asked any more.
+func (r *round) quiet(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, watchAgain)
+	defer cancel()
+	return r.places.Acquire(ctx, watchAbreast) == nil
+}
+
+// ask looks at the power of some nodes. What has not changed is recorded for all of them at once.
+func (r *round) ask(ctx context.Context, ids []string) error {
+	defer r.end(ids...)
+	w := &watch{round: r, same: map[string]bool{}}
+	return r.Engine.WithLeases(ctx, r.holder, ids, workflow.Errand{Read: w.read, Do: w.look, Record: w.record})
 }
 
 // watch is a look at the power of some nodes.
 type watch struct {
-	*Service
+	*round
 	nodes map[ID]*Node // as they are under their leases: somebody else may have been there since they were found
 
 	mu   sync.Mutex
@@ -75,6 +147,7 @@ func (w *watch) read(ctx context.Context, subjects []string) (err error) {
 }
 
 func (w *watch) look(ctx context.Context, id string) {
+	defer w.end(id)
 	n := w.nodes[ID(id)]
 	if n == nil || n.PowerDue.After(db.Now()) {
 		return

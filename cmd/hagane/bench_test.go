@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -21,6 +22,7 @@ import (
 	"github.com/hagane-cloud/hagane/client"
 	"github.com/hagane-cloud/hagane/db/dbtest"
 	"github.com/hagane-cloud/hagane/fault"
+	"github.com/hagane-cloud/hagane/secret"
 )
 
 // benchCloud is hagane serve in a process of its own, so that its time and memory can be told apart from ours.
@@ -282,10 +284,41 @@ func (c *benchCloud) multiply(nodes int) ground {
 			c.Fatal(err)
 		}
 	}
+	c.reseal(tx)
 	if err := tx.Commit(); err != nil {
 		c.Fatal(err)
 	}
 	return g
+}
+
+// reseal seals every node's password for that node: a copy of another's is of no use.
+func (c *benchCloud) reseal(tx *sql.Tx) {
+	c.Helper()
+	box, err := secret.Open(filepath.Join(c.data, "secret.key"))
+	if err != nil {
+		c.Fatal(err)
+	}
+	rows, err := tx.Query("SELECT id FROM node")
+	if err != nil {
+		c.Fatal(err)
+	}
+	var ids []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			c.Fatal(err)
+		}
+		ids = append(ids, id)
+	}
+	set, err := tx.Prepare("UPDATE node SET password = ? WHERE id = ?")
+	if err := errors.Join(rows.Err(), err); err != nil {
+		c.Fatal(err)
+	}
+	for _, id := range ids {
+		if _, err := set.Exec(box.Seal("node/"+id+"/password", nil), id); err != nil {
+			c.Fatal(err)
+		}
+	}
 }
 
 // copyID is the id of the copy i: ids are spread like real ones.
