@@ -87,6 +87,9 @@ func (e endpoint) serve(w *recorder, r *Request) (done func(*recorder, error), e
 		}
 	}()
 	known, err := e.admit(w, r)
+	if r.Caller.User.ID != "" {
+		r.Request = r.WithContext(r.Caller.Asks(r.Context()))
+	}
 	changes := r.Method != http.MethodGet && r.Method != http.MethodHead
 	if changes && known {
 		done = e.audit(w, r)

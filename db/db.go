@@ -27,9 +27,10 @@ import (
 
 // DB is an open database.
 type DB struct {
-	write *bun.DB
-	read  *bun.DB
-	pool  *pgxpool.Pool // nil on SQLite
+	write  *bun.DB
+	read   *bun.DB
+	pool   *pgxpool.Pool // nil on SQLite
+	guests *guests
 }
 
 // Tx is a transaction. Its embedded bun.Tx runs queries; SQLTx and PgxTx are for the job queue only.
@@ -71,7 +72,7 @@ func Open(ctx context.Context, dsn string) (*DB, error) {
 // OpenOn makes a DB of connections to an SQLite database that somebody else opens: one whose schema is up to date, and which
 // several processes may seem to share. write's connections begin transactions one at a time; read's are for reading alone.
 func OpenOn(write, read driver.Connector) *DB {
-	return &DB{write: bun.NewDB(sql.OpenDB(write), sqlitedialect.New()), read: bun.NewDB(sql.OpenDB(read), sqlitedialect.New())}
+	return &DB{write: bun.NewDB(sql.OpenDB(write), sqlitedialect.New()), read: bun.NewDB(sql.OpenDB(read), sqlitedialect.New()), guests: newGuests()}
 }
 
 // connect opens the database as it is.
@@ -126,7 +127,7 @@ func openPostgres(ctx context.Context, dsn string) (*DB, error) {
 		return nil, err
 	}
 	b := bun.NewDB(stdlib.OpenDBFromPool(pool), pgdialect.New())
-	return &DB{write: b, read: b, pool: pool}, nil
+	return &DB{write: b, read: b, pool: pool, guests: newGuests()}, nil
 }
 
 // sqliteReaders bounds the read-only pool: enough for the API, few enough to keep page caches small.
@@ -166,7 +167,7 @@ func openSQLite(dsn string) (*DB, error) {
 	}
 	r.SetMaxOpenConns(sqliteReaders)
 	r.SetMaxIdleConns(sqliteReaders)
-	return &DB{write: bun.NewDB(w, sqlitedialect.New()), read: bun.NewDB(r, sqlitedialect.New())}, nil
+	return &DB{write: bun.NewDB(w, sqlitedialect.New()), read: bun.NewDB(r, sqlitedialect.New()), guests: newGuests()}, nil
 }
 
 // Ping reports why the database does not answer.
@@ -215,7 +216,11 @@ const txTries = 4
 // alone, never the DB (on SQLite there is one writing connection), and may be run again when
 // PostgreSQL reports a serialization failure or deadlock.
 func (d *DB) Tx(ctx context.Context, fn func(ctx context.Context, tx Tx) error) error {
-	var err error
+	leave, err := d.guests.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	for range txTries {
 		if err = d.tx(ctx, fn); !lostRace(err) {
 			return err

@@ -4,10 +4,14 @@
 package identity
 
 import (
+	"cmp"
+	"context"
 	"slices"
 	"time"
 
 	"github.com/uptrace/bun"
+
+	"github.com/hagane-cloud/hagane/db"
 )
 
 // The roles that are always there, by their ids. Admin implies Member, and Member implies Reader. ServiceRole is for
@@ -127,6 +131,12 @@ func (c Caller) ProjectID() string {
 		return ""
 	}
 	return c.Project.ID
+}
+
+// Asks returns a context for what the caller asks for: its transactions take turns with those of the same project, or of the same user when
+// there is none.
+func (c Caller) Asks(ctx context.Context) context.Context {
+	return db.Guest(ctx, cmp.Or(c.ProjectID(), c.User.ID))
 }
 
 // Has reports whether the caller has a role, by its id, on what the token is scoped to.
