@@ -55,6 +55,14 @@ func (tx Tx) Alone(ctx context.Context, name string) error {
 	return err
 }
 
+// SkipLocked makes a query pass over rows that another transaction has locked, and lock those that it returns.
+func (tx Tx) SkipLocked(q *bun.SelectQuery) *bun.SelectQuery {
+	if tx.conn == nil {
+		return q // on SQLite there is no other transaction
+	}
+	return q.For("UPDATE SKIP LOCKED")
+}
+
 // Open opens the database at url and brings its schema up to date. A url is postgres://… or
 // sqlite:PATH[?synchronous=OFF]; synchronous is FULL by default, so that a committed record survives a loss of power.
 func Open(ctx context.Context, dsn string) (*DB, error) {

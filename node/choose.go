@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/uptrace/bun"
+
 	"github.com/hagane-cloud/hagane/agent/layout"
 	"github.com/hagane-cloud/hagane/agent/protocol"
 	"github.com/hagane-cloud/hagane/db"
@@ -25,47 +27,109 @@ type Want struct {
 	ImageBytes    int64 // of the image that goes beside the layout
 }
 
+// chooseFrom is how many candidates are read at a time: most often the first fits.
+const chooseFrom = 16
+
 // Choose lends an available node that fits to owner, in the caller's transaction: of those that fit, the one that has
 // been idle for longest, so that wear is even. Two callers never get the same. When nothing fits, the error says why.
 func (s *Service) Choose(ctx context.Context, tx db.Tx, w Want, owner string) (*Node, []Port, error) {
-	var all []Node
-	left := []string{"inventory", "identity", "gate"}
-	if !layout.Empty(w.Layout) {
-		left = left[1:]
+	// Who chooses at the same time takes another one; only when there seems to be none is it waited for whether that one is kept.
+	for _, wait := range []bool{false, true} {
+		for from := int64(0); ; from += chooseFrom {
+			some, err := s.candidates(ctx, tx, w, from)
+			if err != nil {
+				return nil, nil, err
+			}
+			for i := range some {
+				ps, lent, err := s.lend(ctx, tx, &some[i], w, owner, wait)
+				if err != nil {
+					return nil, nil, err
+				}
+				if lent {
+					return &some[i], ps, nil
+				}
+			}
+			if len(some) < chooseFrom {
+				break
+			}
+		}
 	}
-	q := tx.NewSelect().Model(&all).ExcludeColumn(left...).Where("resource_class = ?", w.ResourceClass).OrderExpr("state_at, id")
-	if err := q.Scan(ctx); err != nil {
-		return nil, nil, fault.E(fault.Internal, "looking for a node", err)
+	return nil, nil, s.whyNone(ctx, tx, w)
+}
+
+// candidates returns nodes that are free, a few from a place in their order on.
+func (s *Service) candidates(ctx context.Context, tx db.Tx, w Want, from int64) (some []Node, err error) {
+	q := tx.NewSelect().Model(&some).ExcludeColumn(w.unread()...).Where("state = ?", Available).Where("resource_class = ?", w.ResourceClass).Where("owner = ''")
+	if w.Zone != "" {
+		q = q.Where("zone = ?", w.Zone)
+	}
+	if len(w.Among) > 0 {
+		q = q.Where("id IN (?)", bun.List(w.Among))
+	}
+	err = q.OrderExpr("state_at, id").Limit(chooseFrom).Offset(from).Scan(ctx)
+	return some, fault.Wrap("looking for a node", err)
+}
+
+// unread names the columns of a node that need not be read to know whether it fits.
+func (w Want) unread() []string {
+	if layout.Empty(w.Layout) {
+		return []string{"identity", "gate", "inventory"}
+	}
+	return []string{"identity", "gate"}
+}
+
+// lend gives a node to owner and returns its ports, unless it does not fit or is somebody else's now.
+func (s *Service) lend(ctx context.Context, tx db.Tx, n *Node, w Want, owner string, wait bool) (ps []Port, lent bool, err error) {
+	if s.unfit(n, w) != "" {
+		return nil, false, nil
+	}
+	if ps, err = ports(ctx, tx, n.ID); err != nil || !enough(ps, w.NICs) {
+		return nil, false, err
+	}
+	if !wait {
+		var id ID
+		err := tx.SkipLocked(tx.NewSelect().Model((*Node)(nil)).Column("id").Where("id = ?", n.ID)).Scan(ctx, &id)
+		if db.None(err) {
+			return nil, false, nil
+		}
+		if err != nil {
+			return nil, false, fault.E(fault.Internal, "lending a node", err)
+		}
+	}
+	// The condition decides the race on PostgreSQL, where two transactions may see the same node.
+	res, err := tx.NewUpdate().Model((*Node)(nil)).Set("owner = ?", owner).Where("id = ?", n.ID).Where("owner = ''").Where("state = ?", Available).Exec(ctx)
+	if err != nil {
+		return nil, false, fault.E(fault.Internal, "lending a node", err)
+	}
+	if changed, err := res.RowsAffected(); err != nil || changed == 0 {
+		return nil, false, err
+	}
+	n.Owner = owner
+	return ps, true, nil
+}
+
+// whyNone explains that no node is free.
+func (s *Service) whyNone(ctx context.Context, tx db.Tx, w Want) error {
+	var all []Node
+	if err := tx.NewSelect().Model(&all).ExcludeColumn(w.unread()...).Where("resource_class = ?", w.ResourceClass).Scan(ctx); err != nil {
+		return fault.E(fault.Internal, "looking for a node", err)
 	}
 	tally := map[string]int{}
 	for i := range all {
-		n := &all[i]
-		if why := s.unfit(n, w); why != "" {
-			tally[why]++
-			continue
+		why := s.unfit(&all[i], w)
+		if why == "" {
+			ps, err := ports(ctx, tx, all[i].ID)
+			if err != nil {
+				return err
+			}
+			why = "in use" // by somebody who was faster
+			if !enough(ps, w.NICs) {
+				why = "with too few NICs"
+			}
 		}
-		ps, err := ports(ctx, tx, n.ID)
-		if err != nil {
-			return nil, nil, err
-		}
-		if !enough(ps, w.NICs) {
-			tally["with too few NICs"]++
-			continue
-		}
-		// The condition decides the race on PostgreSQL, where two transactions may see the same node.
-		res, err := tx.NewUpdate().Model((*Node)(nil)).Set("owner = ?", owner).Where("id = ?", n.ID).
-			Where("owner = ''").Where("state = ?", Available).Exec(ctx)
-		if err != nil {
-			return nil, nil, fault.E(fault.Internal, "lending a node", err)
-		}
-		if changed, err := res.RowsAffected(); err != nil || changed == 0 {
-			tally["in use"]++
-			continue
-		}
-		n.Owner = owner
-		return n, ps, nil
+		tally[why]++
 	}
-	return nil, nil, fault.Errorf(fault.Conflict, "no node is free: 0 of %d nodes match%s", len(all), explain(tally))
+	return fault.Errorf(fault.Conflict, "no node is free: 0 of %d nodes match%s", len(all), explain(tally))
 }
 
 // unfit says why a node can not be lent; "" if it can.

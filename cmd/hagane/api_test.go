@@ -165,6 +165,7 @@ func TestWrongBMCPassword(t *testing.T) {
 
 // TestServerMovesOn deploys on nodes of which the first two fail: the server gets the third, the bad ones are held.
 func TestServerMovesOn(t *testing.T) {
+	t.Parallel()
 	c := startCloud(t, "")
 	l := c.runLab(3)
 	for _, n := range l.Nodes {
@@ -214,6 +215,7 @@ func TestLostImage(t *testing.T) {
 
 // TestImageLostDuringDeployment takes the image's data away between the request and the write.
 func TestImageLostDuringDeployment(t *testing.T) {
+	t.Parallel()
 	c := startCloud(t, "")
 	name := c.runLab(1).Nodes[0].Name
 	id := c.node(name).UUID

@@ -27,6 +27,7 @@ func TestRestore(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a minute long")
 	}
+	t.Parallel()
 	c := &testCloud{T: t, data: filepath.Join(t.TempDir(), "data")}
 	p := c.spawn("", "")
 	l := c.runLab(3)

@@ -29,6 +29,7 @@ type chassisDoc struct {
 // TestChassis leases one of two nodes to a tenant, who asks for a server on just that one with a disk of its own choice, and
 // sees that nobody else has it.
 func TestChassis(t *testing.T) {
+	t.Parallel()
 	c := startCloud(t, "")
 	rack := c.runRack(lab.Options{Nodes: 2, Machine: lab.Sim, DiskGB: 5, Disks: 3})
 	leased := c.node(rack.Nodes[1].Name).UUID

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	case os.Getenv(envServe) != "":
 		serveToDie()
 		return
-	case os.Getenv(envProgram) != "" && len(os.Args) > 1 && !strings.HasPrefix(os.Args[1], "-"):
+	case len(os.Args) > 1 && !strings.HasPrefix(os.Args[1], "-"): // as hagane is called, not a test program
 		main()
 		return
 	}

@@ -220,6 +220,7 @@ func TestComputeRules(t *testing.T) {
 
 // TestRebuild deploys a server anew on its node: in vain, and then well.
 func TestRebuild(t *testing.T) {
+	t.Parallel()
 	c := startCloud(t, "")
 	name := c.runLab(1).Nodes[0].Name
 	node := c.node(name).UUID

@@ -20,6 +20,7 @@ func (c *testCloud) shown(who *client.Cloud, id string, length any) (string, err
 // TestConsoleLog records what a server writes to its serial console, over its simulated BMC's serial over LAN, for its
 // tenant and nobody else.
 func TestConsoleLog(t *testing.T) {
+	t.Parallel()
 	c := startCloud(t, "")
 	id := c.node(c.runRack(lab.Options{Nodes: 1, Machine: lab.Sim, DiskGB: 1, Mix: "bios"}).Nodes[0].Name).UUID
 	c.ready(id, "manage", "inspect", "provide")

@@ -373,7 +373,7 @@ func TestCrowd(t *testing.T) {
 	if testing.Short() {
 		t.Skip("minutes long")
 	}
-	t.Parallel() // it waits most of its time
+	t.Parallel()
 	nodes, tenants, rounds, lost := 8, 6, 6, 20*time.Second
 	if os.Getenv("HAGANE_SOAK") != "" {
 		nodes, tenants, rounds, lost = 200, 40, 30, 3*time.Minute

@@ -14,13 +14,9 @@ import (
 	"github.com/hagane-cloud/hagane/ramdisk"
 )
 
-// envProgram makes this test program be hagane itself.
-const envProgram = "HAGANE_TEST_PROGRAM"
-
 // playDemo plays the demo with this program as hagane, and returns what it printed.
 func playDemo(t *testing.T, o demo.Options) string {
 	t.Helper()
-	t.Setenv(envProgram, "1")
 	var out bytes.Buffer
 	var err error
 	if o.Program, err = os.Executable(); err != nil {
@@ -43,6 +39,7 @@ func playDemo(t *testing.T, o demo.Options) string {
 
 // TestDemoSim is make demo MACHINE=sim.
 func TestDemoSim(t *testing.T) {
+	t.Parallel()
 	out := playDemo(t, demo.Options{Machine: lab.Sim, OS: "sim", User: "hagane", Disks: 3})
 	for _, want := range []string{"read back a RAID 1 of 2 disks", "disk 2 reads as zeros", "SSH with the tenant's key says: host name web-1", "reads as zeros", "pass the hand-over gate", "Summary"} {
 		if !strings.Contains(out, want) {
@@ -57,6 +54,7 @@ func TestDemoQEMU(t *testing.T) {
 	if testing.Short() {
 		t.Skip("some minutes long")
 	}
+	t.Parallel()
 	if _, err := exec.LookPath("qemu-system-x86_64"); err != nil {
 		t.Skip("QEMU is not installed (Debian: apt-get install qemu-system-x86)")
 	}

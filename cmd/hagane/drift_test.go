@@ -21,6 +21,7 @@ const setting, atFirst, byTenant = "AcPwrRcvry", "Last", "Off"
 
 // TestDriftIsPutBack plays a tenant who changes what he can at a server's BMC, and looks whether the next one would find it.
 func TestDriftIsPutBack(t *testing.T) {
+	t.Parallel()
 	c := startCloud(t, "")
 	n := c.runRack(lab.Options{Nodes: 1, Machine: lab.Sim, DiskGB: 1, Vendors: "hpe-ilo5"}).Nodes[0]
 	id := c.node(n.Name).UUID
@@ -112,6 +113,7 @@ func (c *testCloud) mess(d *redfish.Driver) {
 
 // TestNoBootCallAfterADeployment sees that a Lenovo in UEFI mode is left to find its new disk, and that others are told.
 func TestNoBootCallAfterADeployment(t *testing.T) {
+	t.Parallel()
 	c := startCloud(t, "")
 	l := c.runRack(lab.Options{Nodes: 2, Machine: lab.Sim, DiskGB: 1, Mix: "uefi", Vendors: "lenovo-xcc,hpe-ilo5"})
 	tenant := c.tenant("tenant")
@@ -166,6 +168,7 @@ func (c *testCloud) iso() string {
 
 // TestBaseline brings firmware, a BIOS setting and secure boot of a node to the baseline of its class.
 func TestBaseline(t *testing.T) {
+	t.Parallel()
 	c := startCloud(t, "")
 	n := c.runRack(lab.Options{Nodes: 1, Machine: lab.Sim, DiskGB: 1, Vendors: "dell-idrac9"}).Nodes[0]
 	id := c.node(n.Name).UUID

@@ -43,6 +43,7 @@ type isolatedRoute struct {
 // What another tenant is told about the victim's things must be what it is told about things that do not exist. Answers
 // are compared with the OpenAPI documents on the way.
 func TestIsolation(t *testing.T) {
+	t.Parallel()
 	c := startIsolation(t)
 	c.contract = newContract(t)
 	actors := c.actors()

@@ -90,7 +90,7 @@ func TestUpgrade(t *testing.T) {
 	if testing.Short() {
 		t.Skip("minutes long")
 	}
-	t.Parallel() // it waits most of its time
+	t.Parallel()
 	program := buildOld(t)
 	dsn := dbtest.PostgresURL(t)
 	c := &crowd{testCloud: &testCloud{T: t, data: filepath.Join(t.TempDir(), "data")}, retried: map[string]int{}}
