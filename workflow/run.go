@@ -43,6 +43,7 @@ type Run struct {
 	Undoing  bool   // steps are being undone, from Step backwards
 	Visit    int64  // counts steps begun, undos included
 	Attempt  int64  // of the step in hand
+	Failures int64  // of the last attempts, in a row
 	Reason   string // what it waits for, or why the last attempt failed
 	Error    string // why it is undone or failed
 	Abort    string // who asked to abort, and why

@@ -176,7 +176,7 @@ func (t *turn) settle(ctx context.Context, i int, result error, seen int64) (aga
 	case errors.As(result, &w) && !late:
 		return t.pause(ctx, "waiting", w.reason, w.poll, seen)
 	case !late && (!hopeless(result) || (t.run.Undoing && t.run.Attempt+1 < undoTries)):
-		return t.pause(ctx, "retrying", result.Error(), backoff(t.run.Attempt+1), seen)
+		return t.pause(ctx, "retrying", result.Error(), backoff(t.run.Failures+1), seen)
 	}
 	why := result.Error()
 	if late {
@@ -268,6 +268,10 @@ func (t *turn) pause(ctx context.Context, outcome, why string, d time.Duration, 
 			t.run.Phase = Waits
 		}
 		t.run.Attempt++
+		t.run.Failures++
+		if outcome == "waiting" {
+			t.run.Failures = 0
+		}
 		t.run.Reason = why
 		t.run.WakeAt = t.now().Add(d)
 		if !again {
@@ -305,14 +309,14 @@ func (t *turn) stumble(ctx context.Context, cause error) error {
 	if t.now().After(t.run.StepDeadline) {
 		return t.turnBack(ctx, cause.Error())
 	}
-	_, err := t.pause(ctx, "retrying", cause.Error(), backoff(t.run.Attempt+1), t.run.Nudges)
+	_, err := t.pause(ctx, "retrying", cause.Error(), backoff(t.run.Failures+1), t.run.Nudges)
 	return err
 }
 
 // begin puts a step in hand.
 func (t *turn) begin(r *Run, s step) {
 	now := t.now()
-	r.Step, r.Visit, r.Attempt, r.Phase = s.name, r.Visit+1, 0, Running
+	r.Step, r.Visit, r.Attempt, r.Failures, r.Phase = s.name, r.Visit+1, 0, 0, Running
 	r.StepAt, r.StepDeadline, r.WakeAt, r.Reason = now, now.Add(s.within), now, ""
 }
 
@@ -371,7 +375,7 @@ func (t *turn) record(ctx context.Context, outcome string, change func(*Run)) er
 // save writes the turn's columns; abort, hold and nudges belong to others.
 func (t *turn) save(ctx context.Context, tx Tx) error {
 	_, err := tx.NewUpdate().Model(t.run).
-		Column("phase", "step", "undoing", "visit", "attempt", "reason", "error", "job_id", "step_at", "step_deadline", "wake_at", "ended_at").
+		Column("phase", "step", "undoing", "visit", "attempt", "failures", "reason", "error", "job_id", "step_at", "step_deadline", "wake_at", "ended_at").
 		WherePK().Exec(ctx)
 	return err
 }

@@ -381,6 +381,41 @@ func TestNudge(t *testing.T) {
 	})
 }
 
+// TestBackOff lets a step fail after it has waited through many looks: those do not make its next attempt come late.
+func TestBackOff(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		r := newRig(t, d)
+		looks := 0
+		r.spoil = func(call string) error {
+			if call != "do b" {
+				return nil
+			}
+			if looks++; looks <= 8 {
+				return workflow.Polling("its turn", time.Millisecond)
+			}
+			return fault.Errorf(fault.Unavailable, "out of order")
+		}
+		r.start(t)
+		for late := time.After(30 * time.Second); ; {
+			run, err := r.engine.Live(t.Context(), d.Read(), "subject")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(run.Reason, "out of order") {
+				if in := run.WakeAt.Sub(db.Now()); in > 3*time.Second {
+					t.Errorf("after its failure no. %d the step is tried again in %s", run.Failures, in)
+				}
+				return
+			}
+			select {
+			case <-late:
+				t.Fatalf("the step did not fail: %+v", run)
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+	})
+}
+
 // TestFence takes a lease away from a turn: it can record nothing any more.
 func TestFence(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {

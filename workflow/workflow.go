@@ -99,9 +99,9 @@ func hopeless(err error) bool {
 	return false
 }
 
-// backoff is how long to wait before a step's next attempt after a failed one.
-func backoff(attempt int64) time.Duration {
+// backoff is how long to wait before a step's next attempt after so many failed ones in a row.
+func backoff(failures int64) time.Duration {
 	const longest = 30 * time.Second
-	d := time.Second << min(max(attempt-1, 0), 5)
+	d := time.Second << min(max(failures-1, 0), 5)
 	return min(d, longest)
 }
