@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -31,6 +32,7 @@ type DB struct {
 	read   *bun.DB
 	pool   *pgxpool.Pool // nil on SQLite
 	guests *guests
+	often  sync.Map // from a query to its *sql.Stmt, on SQLite
 }
 
 // Tx is a transaction. Its embedded bun.Tx runs queries; SQLTx and PgxTx are for the job queue only.

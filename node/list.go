@@ -78,16 +78,16 @@ func (s *Service) Heads(ctx context.Context, f Filter) ([]Head, error) {
 // HeadOf returns the head of a node by its id or name.
 func (s *Service) HeadOf(ctx context.Context, ref string) (Head, error) {
 	var h Head
-	q := s.DB.Read().NewSelect().Model(&h)
+	var created bun.NullTime
+	by := "name = ? AND name <> ''"
 	if _, err := uuid.Parse(ref); err == nil {
-		q = q.Where("id = ?", strings.ToLower(ref))
-	} else {
-		q = q.Where("name = ? AND name <> ''", ref)
+		by, ref = "id = ?", strings.ToLower(ref)
 	}
-	err := q.Scan(ctx)
+	err := s.DB.Often(ctx, "SELECT id, rev, created_at, run_id, project, lessee FROM node WHERE "+by, []any{ref}, &h.ID, &h.Rev, &created, &h.RunID, &h.Project, &h.Lessee)
 	if db.None(err) {
 		return h, fault.Errorf(fault.NotFound, "no node %q", ref)
 	}
+	h.CreatedAt = created.Time
 	return h, fault.Wrap("reading node "+ref, err)
 }
 
