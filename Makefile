@@ -37,11 +37,12 @@ quick: ## the tests that need nothing installed, without the race detector
 fuzz: ## every fuzz target, for FUZZ each
 	GO="$(GO)" scripts/fuzz $(FUZZ)
 
-bench: build ## figures: API, deploys, memory, start; up to 100,000 nodes; polls of 5,000 BMCs; waves of 64 machines
+bench: build ## figures: API, deploys, memory, start; up to 100,000 nodes; polls of 5,000 BMCs; waves of 64 machines, also over the lab's switch
 	$(GO) test -run '^$$' -bench 'Start|API|FakeDeploy' -benchtime 2s ./cmd/hagane
 	$(GO) test -run '^$$' -bench Clients -benchtime 1x -timeout 30m ./cmd/hagane
 	$(GO) test -run '^$$' -bench Poll -benchtime 3x ./lab
 	$(GO) test -run '^$$' -bench Wave -benchtime 1x -timeout 30m ./netboot
+	$(GO) test -run '^$$' -bench WaveLab -benchtime 1x -timeout 30m ./lab
 
 soak: ## 5,000 simulated clouds; 10,000 operations on 200 BMCs that misbehave; every step of every run tortured; 6 processes and 200 nodes in chaos; HAGANE_SIM_SEED=… and HAGANE_CHAOS_SEED=… replay
 	HAGANE_SOAK=1 $(GO) test -run TestSeeds -count=1 -timeout 0 -v ./simulation

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha512"
 	"encoding/hex"
@@ -19,6 +20,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/hagane-cloud/hagane/agent/protocol"
+	"github.com/hagane-cloud/hagane/agent/swarm"
 )
 
 // stage is a cloud: it hands out its orders one after the other and keeps what it is told.
@@ -34,7 +36,11 @@ type stage struct {
 	repeat map[string]int // how often an order is handed out again after its end
 	log    string
 	images map[string]http.HandlerFunc
-	coded  []byte // the last image served, encoded
+	coded  []byte        // the last image served, encoded
+	peers  swarm.Network // of the agent
+	stall  time.Duration // of the agent; 0: short
+
+	manifest, chunk http.HandlerFunc // of images; nil: there is no such thing
 
 	refuse     int           // status of claims, 0: accepted
 	down       bool          // heartbeats answer 503
@@ -54,10 +60,20 @@ func newStage(t *testing.T, orders ...*protocol.Order) *stage {
 		defer s.mu.Unlock()
 		s.log += string(b)
 	}))
+	mux.HandleFunc("POST /agent/v1/swarm", s.bearer(func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(protocol.Peers{}) }))
+	mux.HandleFunc("GET /image/{name}/manifest", s.bearer(func(w http.ResponseWriter, r *http.Request) { orNotFound(s.manifest)(w, r) }))
+	mux.HandleFunc("POST /image/{name}/chunk", s.bearer(func(w http.ResponseWriter, r *http.Request) { orNotFound(s.chunk)(w, r) }))
 	mux.HandleFunc("GET /image/{name}", s.bearer(func(w http.ResponseWriter, r *http.Request) { s.images[r.PathValue("name")](w, r) }))
 	s.Server = httptest.NewServer(mux)
 	t.Cleanup(s.Close)
 	return s
+}
+
+func orNotFound(h http.HandlerFunc) http.HandlerFunc {
+	if h == nil {
+		return http.NotFound
+	}
+	return h
 }
 
 func (s *stage) bearer(next http.HandlerFunc) http.HandlerFunc {
@@ -129,8 +145,8 @@ func (s *stage) run(m Machine) error {
 func (s *stage) runWith(ctx context.Context, m Machine) error {
 	return Run(ctx, Config{
 		API: s.URL + "/agent/v1", Secret: "S", HTTP: s.Client(), Machine: m, Version: "test",
-		Log: slog.New(slog.NewTextHandler(s.t.Output(), nil)), Pause: time.Millisecond, Stall: 200 * time.Millisecond,
-		ClaimWithin: 10 * time.Second,
+		Log: slog.New(slog.NewTextHandler(s.t.Output(), nil)), Pause: time.Millisecond, Stall: cmp.Or(s.stall, 200*time.Millisecond),
+		ClaimWithin: 10 * time.Second, Peers: s.peers,
 	})
 }
 

@@ -17,7 +17,7 @@ import (
 // stream holds back its sender when much is on its way. Its time is the test's, so a bubble of synctest measures on it what a
 // network would take, whatever the processors can do.
 type fabric struct {
-	rate float64 // bytes a second, each way, of each host
+	rate float64 // bytes a second, each way, of hosts that have no other
 
 	mu    sync.Mutex
 	hosts map[netip.Addr]*station
@@ -37,6 +37,7 @@ func newFabric(bits int64) *fabric {
 type station struct {
 	*fabric
 	addr     netip.Addr
+	rate     float64 // bytes a second, each way
 	up, down wire
 
 	mu        sync.Mutex
@@ -62,7 +63,7 @@ func (w *wire) take(n int, rate float64) time.Time {
 }
 
 func (f *fabric) host(addr string) *station {
-	h := &station{fabric: f, addr: netip.MustParseAddr(addr), listeners: map[uint16]*listener{}, next: 1024}
+	h := &station{fabric: f, addr: netip.MustParseAddr(addr), rate: f.rate, listeners: map[uint16]*listener{}, next: 1024}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.hosts[h.addr] = h

@@ -57,10 +57,7 @@ func (s *Server) chunk(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	want, err := io.ReadAll(http.MaxBytesReader(w, r.Body, manifest.MaxChunks/8))
-	if err == nil && len(want) != (m.Len()+7)/8 {
-		err = fault.Errorf(fault.Invalid, "the set of wanted chunks has %d bytes; the image has %d chunks", len(want), m.Len())
-	}
+	want, err := wanted(http.MaxBytesReader(w, r.Body, manifest.MaxChunks/8), m.Len())
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -68,6 +65,20 @@ func (s *Server) chunk(w http.ResponseWriter, r *http.Request) {
 	if err := s.sendChunk(w, r, image, m, want); err != nil {
 		s.fail(w, r, err)
 	}
+}
+
+// wanted reads the set of chunks that an agent wants, of an image with n: chunk i is bit i%8 of byte i/8, counted from the lowest.
+func wanted(from io.Reader, n int) ([]byte, error) {
+	want, err := io.ReadAll(from)
+	switch {
+	case err != nil:
+		return nil, fault.E(fault.Invalid, "reading which chunks are wanted", err)
+	case len(want) != (n+7)/8:
+		return nil, fault.Errorf(fault.Invalid, "the set of wanted chunks has %d bytes; the image has %d chunks", len(want), n)
+	case n%8 > 0 && want[n/8]>>(n%8) != 0:
+		return nil, fault.Errorf(fault.Invalid, "a chunk is wanted beyond the %d of the image", n)
+	}
+	return want, nil
 }
 
 // sendChunk waits for a turn and sends a chunk, or says that there is none for now. An error means that nothing was sent.

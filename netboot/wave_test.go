@@ -3,12 +3,9 @@ package netboot_test
 import (
 	"bytes"
 	"context"
-	"crypto/sha512"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/netip"
@@ -18,13 +15,9 @@ import (
 	"time"
 
 	"github.com/hagane-cloud/hagane/agent"
-	"github.com/hagane-cloud/hagane/agent/manifest"
 	"github.com/hagane-cloud/hagane/agent/protocol"
-	"github.com/hagane-cloud/hagane/agent/swarm"
-	"github.com/hagane-cloud/hagane/db/dbtest"
-	"github.com/hagane-cloud/hagane/fault"
-	"github.com/hagane-cloud/hagane/image"
 	"github.com/hagane-cloud/hagane/netboot"
+	"github.com/hagane-cloud/hagane/netboot/netboottest"
 )
 
 const store = "198.18.0.1"
@@ -132,113 +125,40 @@ func (m *machine) holds() bool {
 	return true
 }
 
-// orders are the nodes of a wave: all agents are told at the same moment to write the image.
-type orders struct {
-	netboot.Nodes
-	order protocol.Order
-	begin chan struct{}
-
-	mu    sync.Mutex
-	ready map[string]bool
-	ended map[string]protocol.Beat
-	all   int
-	ok    chan struct{} // closed when all have ended
-}
-
-func (o *orders) Claim(_ context.Context, c protocol.Claim) (protocol.Claimed, error) {
-	return protocol.Claimed{Token: c.Secret, BeatSeconds: 2, HoldSeconds: 30, GiveUpSeconds: 3600}, nil
-}
-
-func (o *orders) Await(ctx context.Context, token string, b protocol.Beat) (*protocol.Order, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	switch {
-	case b.Order == "last":
-	case b.Done:
-		if o.ended[token] = b; len(o.ended) == o.all {
-			close(o.ok)
-		}
-		return &protocol.Order{ID: "last", Shutdown: &protocol.Shutdown{}}, nil
-	case b.Order == "":
-		o.ready[token] = true
-		o.mu.Unlock()
-		defer o.mu.Lock()
-		select {
-		case <-o.begin:
-			return &o.order, nil
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-	return nil, nil
-}
-
-func (o *orders) KeepLog(context.Context, string, string) error { return nil }
-
-func (o *orders) MayRead(ctx context.Context, token, _ string) error {
-	_, err := o.Writes(ctx, token)
-	return err
-}
-
-func (o *orders) Writes(_ context.Context, token string) (string, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if !o.ready[token] {
-		return "", fault.Errorf(fault.Unauthentic, "no such agent")
-	}
-	return o.order.Write.SHA512, nil
-}
-
 // nearby is a host as an agent's peers reach it.
 type nearby struct{ *station }
 
 func (n nearby) Listen() (net.Listener, error) { return n.station.Listen(0) }
 
-// wave is what came of many machines that write an image at the same moment.
-type wave struct {
-	took         time.Duration
-	store, peers int64 // bytes
+// plan is a wave that is to be measured.
+type plan struct {
+	machines int
+	peers    bool    // machines take the image from each other
+	faster   float64 // the store's port than the machines'
 }
 
-// runWave has machines write an image over a fabric with a rate, in the time of a bubble.
-func runWave(t testing.TB, machines int, img []byte, bits int64, peers bool) wave {
+// runWave has machines write an image of so many bytes over a fabric with a rate (bits a second), in the time of a bubble.
+func runWave(t testing.TB, p plan, size int, bits int64) netboottest.Outcome {
 	t.Helper()
-	images, err := image.NewService(image.Options{DB: dbtest.SQLite(t), Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	i, err := images.Create(t.Context(), "", image.Image{Name: "wave", Owner: "00000000000000000000000000000001", DiskFormat: "raw", ContainerFormat: "bare", Visibility: image.Private})
-	if err == nil {
-		err = images.Upload(t.Context(), "", i.ID, bytes.NewReader(img))
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	sum := sha512.Sum512(img)
-	order := &protocol.Write{URL: "http://" + store + "/agent/v1/images/" + i.ID, SHA512: hex.EncodeToString(sum[:]), Size: int64(len(img))}
-	if peers {
-		encoded, err := images.Manifest(order.SHA512)
-		if err != nil {
-			t.Fatal(err)
-		}
-		order.Swarm = &protocol.Swarm{Manifest: manifest.Digest(encoded), Key: bytes.Repeat([]byte{1}, swarm.KeyBytes)}
-	}
-	o := &orders{order: protocol.Order{ID: "write", Write: order}, begin: make(chan struct{}), ready: map[string]bool{}, ended: map[string]protocol.Beat{}, all: machines, ok: make(chan struct{})}
+	shelf := netboottest.NewShelf(t, size)
+	nodes := netboottest.NewWave(p.machines, shelf.Order(p.peers))
 	f := newFabric(bits)
-	server := netboot.New(netboot.Options{Network: "provisioning", Address: netip.MustParsePrefix(store + "/16"), Nodes: o, Images: images, Silent: true, Log: slog.New(slog.DiscardHandler)})
+	at := f.host(store)
+	at.rate *= p.faster
+	server := netboot.New(netboot.Options{Network: "provisioning", Address: netip.MustParsePrefix(store + "/16"), Nodes: nodes, Images: shelf.Images, Silent: true, Log: slog.New(slog.DiscardHandler)})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer time.Sleep(time.Minute) // of the bubble's time: for the server's last answers, which nobody waits for
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer cancel()
 	running.Go(func() {
-		if err := server.Serve(ctx, f.host(store)); err != nil {
+		if err := server.Serve(ctx, at); err != nil {
 			t.Error(err)
 		}
 	})
-	all := make([]*machine, machines)
+	all := make([]*machine, p.machines)
 	for n := range all {
-		all[n] = newMachine(img)
+		all[n] = newMachine(shelf.Raw)
 		h := f.host(fmt.Sprintf("198.18.%d.%d", 1+n/200, 1+n%200))
 		client := &http.Client{Transport: &http.Transport{DialContext: h.DialContext}}
 		running.Go(func() {
@@ -249,16 +169,11 @@ func runWave(t testing.TB, machines int, img []byte, bits int64, peers bool) wav
 			}
 		})
 	}
-	time.Sleep(10 * time.Second) // of the bubble's time: all agents wait for their orders
-	began := time.Now()
-	close(o.begin)
-	<-o.ok
-	out := wave{took: time.Since(began)}
-	for who, b := range o.ended {
-		if b.Error != "" {
-			t.Fatalf("%s: %s", who, b.Error)
-		}
-		out.store, out.peers = out.store+b.Result.Written.FromStore, out.peers+b.Result.Written.FromPeers
+	most, cancelMost := context.WithTimeout(ctx, time.Hour) // of the bubble's time
+	defer cancelMost()
+	out, err := nodes.Run(most)
+	if err != nil {
+		t.Fatal(err)
 	}
 	for n, m := range all {
 		if !m.holds() {
@@ -268,57 +183,47 @@ func runWave(t testing.TB, machines int, img []byte, bits int64, peers bool) wav
 	return out
 }
 
-// randomImage is an image without holes.
-func randomImage(size int) []byte {
-	b := make([]byte, size)
-	_, _ = rand.NewChaCha8([32]byte{7}).Read(b)
-	return b
-}
-
 // TestWave writes one image to 16 machines at the same moment. Image and rate are scaled down by 256 from 1 GiB and
 // 1 Gbit/s. By what the machines give each other it takes at most half as long again as one machine alone needs for the stream; without
 // that, four machines take four times as long.
 func TestWave(t *testing.T) {
 	const machines, few, scale = 16, 4, 256
-	img := randomImage(1 << 30 / scale)
-	measure := func(machines int, peers bool) (w wave) {
-		synctest.Test(t, func(t *testing.T) { w = runWave(t, machines, img, 1_000_000_000/scale, peers) })
+	const size = 1 << 30 / scale
+	measure := func(machines int, peers bool) (w netboottest.Outcome) {
+		synctest.Test(t, func(t *testing.T) { w = runWave(t, plan{machines, peers, 1}, size, 1_000_000_000/scale) })
 		return w
 	}
 	alone, together, apart := measure(1, false), measure(machines, true), measure(few, false)
-	ratio := together.took.Seconds() / alone.took.Seconds()
-	t.Logf("one machine %s; %d machines %s, %.2f times as long, with %.2f images from the store; %d from the store alone %s", alone.took, machines, together.took,
-		ratio, float64(together.store)/float64(len(img)), few, apart.took)
+	ratio := together.Took.Seconds() / alone.Took.Seconds()
+	t.Logf("one machine %s; %d machines %s, %.2f times as long, with %.2f images from the store; %d from the store alone %s", alone.Took, machines, together.Took,
+		ratio, float64(together.Store)/size, few, apart.Took)
 	if ratio > 1.5 {
 		t.Errorf("%d machines took %.2f times as long as one", machines, ratio)
 	}
-	if together.store > int64(len(img))*3/2 || together.store+together.peers != int64(machines*len(img)) {
-		t.Errorf("%d bytes came from the store and %d from peers", together.store, together.peers)
+	if together.Store > int64(size)*3/2 || together.Store+together.Peers != int64(machines*size) {
+		t.Errorf("%d bytes came from the store and %d from peers", together.Store, together.Peers)
 	}
-	if apart.took < alone.took*(few-1) {
-		t.Errorf("%d machines took %s from the store alone: the ports are not what limits them", few, apart.took)
+	if apart.Took < alone.Took*(few-1) {
+		t.Errorf("%d machines took %s from the store alone: the ports are not what limits them", few, apart.Took)
 	}
 }
 
 // BenchmarkWave measures a wave by the number of machines, with 1 GiB and 1 Gbit/s scaled down by 16: 64 MiB and 62.5 Mbit/s. The times are the
-// network's, whatever the processors can do.
+// network's, whatever the processors can do. A store whose port is ten times as fast, and no peers, is what a cache of the site would be.
 func BenchmarkWave(b *testing.B) {
 	const scale = 16
-	img := randomImage(1 << 30 / scale)
-	for _, c := range []struct {
-		machines int
-		peers    bool
-	}{{1, false}, {1, true}, {16, true}, {64, true}, {4, false}} {
-		b.Run(fmt.Sprintf("machines=%d,peers=%v", c.machines, c.peers), func(b *testing.B) {
+	const size = 1 << 30 / scale
+	for _, p := range []plan{{1, false, 1}, {1, true, 1}, {16, true, 1}, {64, true, 1}, {4, false, 1}, {64, false, 10}} {
+		b.Run(fmt.Sprintf("machines=%d,peers=%v,store=%vx", p.machines, p.peers, p.faster), func(b *testing.B) {
 			for b.Loop() {
-				var w wave
+				var w netboottest.Outcome
 				if ok := testing.RunTests(func(string, string) (bool, error) { return true, nil }, []testing.InternalTest{{Name: b.Name(), F: func(t *testing.T) {
-					synctest.Test(t, func(t *testing.T) { w = runWave(t, c.machines, img, 1_000_000_000/scale, c.peers) })
+					synctest.Test(t, func(t *testing.T) { w = runWave(t, p, size, 1_000_000_000/scale) })
 				}}}); !ok {
 					b.Fatal("the wave failed")
 				}
-				b.ReportMetric(w.took.Seconds(), "s/wave")
-				b.ReportMetric(float64(w.store)/float64(len(img)), "images-of-the-store")
+				b.ReportMetric(w.Took.Seconds(), "s/wave")
+				b.ReportMetric(float64(w.Store)/size, "images-of-the-store")
 			}
 		})
 	}

@@ -11,14 +11,16 @@ import (
 )
 
 const (
-	soon       = 250 * time.Millisecond // the first pause between two questions to the cloud
-	meetEvery  = 5 * time.Second        // the longest between two meetings
-	storeWait  = 5 * time.Second        // the longest between two tries at a store that is in trouble
-	storeTries = 8                      // in a row, over some 23 s; then the image can not be had this way
+	soon        = 250 * time.Millisecond // the first pause between two questions to the cloud
+	meetEvery   = 5 * time.Second        // the longest between two meetings
+	storeWait   = 5 * time.Second        // the longest between two tries at a store that is in trouble
+	storeDoubts = 5                      // tries after which the pause has reached that
+	storeWithin = 45 * time.Second       // a store in trouble is waited for while no chunk comes: longer than its restart takes
 )
 
 // Fetch returns when the whole image is on the disk. Its error is that of the disk, or says that neither the store nor
-// any peer had something for three times the patience, or that the store refuses this agent or was in trouble storeTries times in a row.
+// any peer had something for three times the patience, that the store refuses this agent, or that the store was in trouble for
+// storeWithin in which no peer gave a chunk either.
 func (s *Swarm) Fetch(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -160,6 +162,7 @@ func (s *Swarm) want() (want bitset, alone, any bool, changed <-chan struct{}) {
 // covers the time in which the first asks.
 func (s *Swarm) draw(ctx context.Context, first bool) {
 	tries, owed := 0, false // owed: the store was not told yet that its chunk has come
+	var trouble time.Time   // when the first of the tries failed
 	for ctx.Err() == nil {
 		want, alone, any, changed := s.want()
 		if !any || !first && !alone {
@@ -176,22 +179,32 @@ func (s *Swarm) draw(ctx context.Context, first bool) {
 		}
 		ok, err := s.drawOne(ctx, want, alone)
 		owed = ok
+		if tries == 0 {
+			trouble = time.Now()
+		}
 		switch {
 		case err != nil && ctx.Err() != nil:
 			return
-		case err != nil && (!fault.Is(err, fault.Unavailable) || tries+1 == storeTries):
+		case err != nil && (!fault.Is(err, fault.Unavailable) || s.barren(trouble) > storeWithin):
 			_ = s.fail(err)
 			return
 		case err != nil:
 			s.Log.Warn("the store gave no chunk, trying again", "error", err)
-			_ = pause(ctx, min(soon<<tries, storeWait)) // the loop sees that ctx ended
+			_ = pause(ctx, min(soon<<min(tries, storeDoubts), storeWait)) // the loop sees that ctx ended
 			tries++
-		case ok:
-			tries = 0
 		default:
-			_ = pause(ctx, soon)
+			if tries = 0; !ok {
+				_ = pause(ctx, soon)
+			}
 		}
 	}
+}
+
+// barren returns for how long no chunk has come, at most since then.
+func (s *Swarm) barren(then time.Time) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return min(time.Since(then), time.Since(s.progress))
 }
 
 // drawOne takes a chunk from the store. ok is false when the store has none for us now.

@@ -158,6 +158,14 @@ func (d *depot) Chunk(_ context.Context, want []byte, alone bool, accept func(i 
 	return false, nil
 }
 
+// trouble is what the store says while it is in some.
+func (d *depot) trouble(is bool) error {
+	if is {
+		return fault.Errorf(fault.Unavailable, "the store is in trouble")
+	}
+	return nil
+}
+
 // box is a machine.
 type box struct {
 	*Swarm
@@ -425,6 +433,9 @@ func TestNoMore(t *testing.T) {
 		"refused": {func(d *depot, _ *Options) {
 			d.fail = func(int) error { return fault.Errorf(fault.Denied, "the order was taken back") }
 		}, fault.Denied, 0},
+		"in trouble": {func(d *depot, _ *Options) {
+			d.fail = func(i int) error { return d.trouble(i > 3) }
+		}, fault.Unavailable, storeWithin},
 		"disk": {func(_ *depot, o *Options) {
 			o.Place = func([]byte, int64) error { return fault.Errorf(fault.Internal, "the disk is broken") }
 		}, fault.Internal, 0},
@@ -441,6 +452,41 @@ func TestNoMore(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestStoreDown has a store that is down for minutes while a peer gives, slowly, what it has: the agent waits for the store,
+// and is given the rest by it.
+func TestStoreDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const most, slowly = chunks - 4, 5 * time.Second
+		l, d := newLAN(), newDepot(t)
+		d.stops = most
+		var first *box
+		first = join(t, l, d, func(o *Options) {
+			o.Read = func(into []byte, at int64) error {
+				time.Sleep(slowly)
+				copy(into, first.disk[at:])
+				return nil
+			}
+		})
+		brief, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		if err := first.Fetch(brief); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
+		}
+		d.stops = 0
+		began := time.Now()
+		up := began.Add((most + 2) * slowly)
+		d.fail = func(int) error { return d.trouble(time.Now().Before(up)) }
+		second := join(t, l, d, nil)
+		second.fetched(t, d)
+		if c := second.Counts(); c.Peers != int64(most*manifest.Least) {
+			t.Errorf("%+v", c)
+		}
+		if took := time.Since(began); took < up.Sub(began) || took > up.Sub(began)+2*storeWait {
+			t.Errorf("took %s, and the store was down for %s", took, up.Sub(began))
+		}
+	})
 }
 
 // TestStale does not give what the disk does not hold any more: the other one has it from the store.
