@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/uptrace/bun"
+
 	"github.com/hagane-cloud/hagane/fault"
 )
 
@@ -19,16 +21,18 @@ func (t *turn) admitted(ctx context.Context, i int) (ok, again bool, err error) 
 	if len(wanted) == 0 {
 		return true, false, nil
 	}
-	if !t.inLine() {
-		var has []slotRow
-		if err := t.db.Read().NewSelect().Model(&has).Where("run_id = ?", t.run.ID).Where("granted_at > 0").Scan(ctx); err != nil {
-			return false, false, fault.E(fault.Unavailable, "reading the run's slots", err)
-		}
-		if covers(has, wanted) {
-			return true, false, nil
-		}
+	var has []slotRow
+	if err := t.db.Read().NewSelect().Model(&has).Where("run_id = ?", t.run.ID).Where("granted_at > 0").Scan(ctx); err != nil {
+		return false, false, fault.E(fault.Unavailable, "reading the run's slots", err)
 	}
-	return t.ask(ctx, i, wanted)
+	switch {
+	case !covers(has, wanted):
+		return t.ask(ctx, i, wanted)
+	case !t.inLine():
+		return true, false, nil
+	}
+	err = t.commit(ctx, func(ctx context.Context, tx Tx) error { return t.letIn(ctx, tx, i) })
+	return err == nil, false, err
 }
 
 // wanted returns the slots that a step takes, and, before the first one, those of the whole run.
@@ -69,22 +73,26 @@ func (t *turn) inLine() bool { return t.run.Phase == Queued && t.run.Reason != "
 // ask takes the slots, or puts the run in line for them.
 func (t *turn) ask(ctx context.Context, i int, wanted []slotRow) (ok, again bool, err error) {
 	seen := t.run.Nudges
-	err = t.commit(ctx, func(ctx context.Context, tx Tx) error {
+	l, err := t.limits(ctx, t.db.Read())
+	if err != nil {
+		return false, false, err
+	}
+	err = t.dealing(ctx, t.commit, func(ctx context.Context, tx Tx) error {
 		ok, again = false, false
-		if err := dealing(ctx, tx); err != nil {
+		free, err := t.free(ctx, tx, l, wanted)
+		if err != nil {
 			return err
+		}
+		if ok = free; ok {
+			return t.want(ctx, tx, wanted, t.db.NowMillis())
 		}
 		var now Run
 		if err := tx.NewRaw("UPDATE run SET nudges = nudges WHERE id = ? RETURNING nudges", t.run.ID).Scan(ctx, &now); err != nil {
 			return err
 		}
 		at := spotsOf(wanted)
-		for _, w := range wanted {
-			_, err := tx.NewRaw("INSERT INTO slot (run_id, pool, key, tenant, step, asked_at, granted_at) VALUES (?, ?, ?, ?, ?, "+t.db.NowMillis()+", 0) ON CONFLICT DO NOTHING",
-				w.RunID, w.Pool, w.Key, w.Tenant, w.Step).Exec(ctx)
-			if err != nil {
-				return err
-			}
+		if err := t.want(ctx, tx, wanted, "0"); err != nil {
+			return err
 		}
 		if err := t.deal(ctx, tx, t.run.ID, at); err != nil {
 			return err
@@ -104,6 +112,48 @@ func (t *turn) ask(ctx context.Context, i int, wanted []slotRow) (ok, again bool
 	}
 	t.run.Nudges = seen
 	return false, true, t.refresh(ctx)
+}
+
+// free reports whether a run that is in no line finds all that it wants free, with nobody in line for it: then nobody needs to be asked who
+// is next.
+func (t *turn) free(ctx context.Context, tx Tx, l limits, wanted []slotRow) (bool, error) {
+	if t.inLine() {
+		return false, nil
+	}
+	q := tx.NewSelect().Model((*slotRow)(nil)).Column("pool", "key").ColumnExpr("count(*) AS have").ColumnExpr("sum(CASE WHEN granted_at = 0 THEN 1 ELSE 0 END) AS wait").Group("pool", "key")
+	q = q.WhereGroup(" AND ", func(q *bun.SelectQuery) *bun.SelectQuery {
+		for _, w := range wanted {
+			q = q.WhereOr("pool = ? AND key = ?", w.Pool, w.Key)
+		}
+		return q
+	})
+	var rows []struct {
+		Pool, Key  string
+		Have, Wait int
+	}
+	if err := q.Scan(ctx, &rows); err != nil {
+		return false, fault.E(fault.Internal, "reading which slots are free", err)
+	}
+	have := map[spot]int{}
+	for _, r := range rows {
+		if r.Wait > 0 {
+			return false, nil
+		}
+		have[spot{r.Pool, r.Key}] = r.Have
+	}
+	return !slices.ContainsFunc(spotsOf(wanted), func(s spot) bool { return l.full(s, have[s]) }), nil
+}
+
+// want records slots that the run wants, or has since granted, which is SQL.
+func (t *turn) want(ctx context.Context, tx Tx, wanted []slotRow, granted string) error {
+	var rows []string
+	var args []any
+	for _, w := range wanted {
+		rows = append(rows, "(?, ?, ?, ?, ?, "+t.db.NowMillis()+", "+granted+")")
+		args = append(args, w.RunID, w.Pool, w.Key, w.Tenant, w.Step)
+	}
+	_, err := tx.NewRaw("INSERT INTO slot (run_id, pool, key, tenant, step, asked_at, granted_at) VALUES "+strings.Join(rows, ", ")+" ON CONFLICT DO NOTHING", args...).Exec(ctx)
+	return fault.Wrap("recording which slots the run wants", err)
 }
 
 // letIn begins the time of a step whose run was in line.

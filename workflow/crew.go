@@ -51,13 +51,18 @@ const Nobody Holder = "nobody"
 
 // crew is the conductors that take work, as last read.
 type crew struct {
-	reading chan struct{} // full while somebody reads; whoever waits for that gives up with its context
+	mu      sync.Mutex
 	members []Member
 	readAt  time.Time
-
-	mu      sync.Mutex
 	moved   []Holder // the members when the jobs were last handed on
 	movedAt time.Time
+}
+
+// known returns the conductors if they were read a moment ago.
+func (c *crew) known() ([]Member, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.members, time.Since(c.readAt) < crewAge
 }
 
 // How old the list of conductors may be that runs are given to by, and how often all jobs are looked over though it has not changed.
@@ -66,20 +71,11 @@ const (
 	crewSweep = 10 * time.Second
 )
 
-// working returns the conductors that are alive and take work. q reads where the caller is at work already, so that whoever waits
-// for the list holds up nobody who has it.
+// working returns the conductors that are alive and take work. Whoever finds the list too old reads it anew by q, on the connection that
+// it has: it waits for nobody, who could in turn be waiting for a connection.
 func (e *Engine) working(ctx context.Context, q bun.IDB) ([]Member, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, fault.E(fault.Unavailable, "reading who is at work", err)
-	}
-	select {
-	case e.crew.reading <- struct{}{}:
-		defer func() { <-e.crew.reading }()
-	case <-ctx.Done():
-		return nil, fault.E(fault.Unavailable, "waiting to read who is at work", ctx.Err())
-	}
-	if time.Since(e.crew.readAt) < crewAge {
-		return e.crew.members, nil
+	if members, ok := e.crew.known(); ok {
+		return members, nil
 	}
 	read := time.Now()
 	var all []Member
@@ -88,7 +84,11 @@ func (e *Engine) working(ctx context.Context, q bun.IDB) ([]Member, error) {
 	if err != nil {
 		return nil, fault.E(fault.Unavailable, "reading who is at work", err)
 	}
-	e.crew.members, e.crew.readAt = all, read
+	e.crew.mu.Lock()
+	defer e.crew.mu.Unlock()
+	if read.After(e.crew.readAt) {
+		e.crew.members, e.crew.readAt = all, read
+	}
 	return all, nil
 }
 

@@ -24,9 +24,21 @@ const inLine = `SELECT s.run_id, s.pool, s.key, s.asked_at,
 // lookInLine is how soon a run in line looks for itself whether it was let in: whoever lets it in nudges it.
 const lookInLine = 30 * time.Second
 
-// dealing has tx be the only one that gives or takes slots until it ends. It comes before anything else that tx locks.
-func dealing(ctx context.Context, tx Tx) error {
-	return fault.Wrap("waiting to deal slots out", tx.Alone(ctx, "slots"))
+// dealing does fn in a transaction that is the only one that gives or takes slots until it ends. Who waits for that in this process holds no
+// connection to the database meanwhile, and no lock that others wait for; begin is what begins the transaction.
+func (e *Engine) dealing(ctx context.Context, begin func(context.Context, func(context.Context, Tx) error) error, fn func(context.Context, Tx) error) error {
+	select {
+	case e.dealer <- struct{}{}:
+		defer func() { <-e.dealer }()
+	case <-ctx.Done():
+		return fault.E(fault.Unavailable, "waiting to deal slots out", context.Cause(ctx))
+	}
+	return begin(ctx, func(ctx context.Context, tx Tx) error {
+		if err := tx.Alone(ctx, "slots"); err != nil {
+			return fault.E(fault.Unavailable, "waiting to deal slots out", err)
+		}
+		return fn(ctx, tx)
+	})
 }
 
 // deal lets in whoever can be, and wakes them, but for the run except, which looks for itself. at bounds it to those who wait at one
@@ -130,10 +142,7 @@ func (e *Engine) Deal(ctx context.Context) error {
 	if len(found) == 0 {
 		return nil
 	}
-	return e.db.Tx(ctx, func(ctx context.Context, tx Tx) error {
-		if err := dealing(ctx, tx); err != nil {
-			return err
-		}
+	return e.dealing(ctx, e.db.Tx, func(ctx context.Context, tx Tx) error {
 		if _, err := tx.NewRaw("DELETE FROM slot WHERE " + stale).Exec(ctx); err != nil {
 			return err
 		}

@@ -26,6 +26,8 @@ type Engine struct {
 	crew  crew
 	held  held
 	pools []Pool
+	// dealer is full while somebody in this process deals slots out, or waits for another process to have done so.
+	dealer chan struct{}
 	// Interrupt, if set, is called between a step's end and its being recorded; an error that it returns
 	// breaks the turn off, as if the process had died there. Tests stop the world here.
 	Interrupt func(run Run) error
@@ -79,7 +81,7 @@ func (d *definition) index(name string) int {
 
 // NewEngine makes an engine on a database and a queue.
 func NewEngine(d *db.DB, q Queue, log *slog.Logger) *Engine {
-	return &Engine{db: d, queue: q, defs: map[string]*definition{}, log: log, now: db.Now, crew: crew{reading: make(chan struct{}, 1)}}
+	return &Engine{db: d, queue: q, defs: map[string]*definition{}, log: log, now: db.Now, dealer: make(chan struct{}, 1)}
 }
 
 // Register makes a workflow known. It panics when the workflow can not be run: that is a defect of the program.

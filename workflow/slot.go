@@ -212,10 +212,7 @@ func (e *Engine) ResetLimit(ctx context.Context, pool, key string) error {
 }
 
 func (e *Engine) changeLimit(ctx context.Context, change func(ctx context.Context, tx Tx) error) error {
-	return e.db.Tx(ctx, func(ctx context.Context, tx Tx) error {
-		if err := dealing(ctx, tx); err != nil {
-			return err
-		}
+	return e.dealing(ctx, e.db.Tx, func(ctx context.Context, tx Tx) error {
 		if err := change(ctx, tx); err != nil {
 			return fault.E(fault.Internal, "changing a limit", err)
 		}

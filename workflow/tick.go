@@ -246,11 +246,8 @@ func (t *turn) stepBack(ctx context.Context, i int, outcome, why string) (bool, 
 func (t *turn) pause(ctx context.Context, outcome, why string, d time.Duration, seen int64) (again bool, err error) {
 	before := *t.run
 	gives := outcome == "retrying" && t.def.steps[t.def.index(t.run.Step)].takes != nil
-	err = t.commit(ctx, func(ctx context.Context, tx Tx) error {
+	err = t.commitDealing(ctx, gives, func(ctx context.Context, tx Tx) error {
 		if gives {
-			if err := dealing(ctx, tx); err != nil {
-				return err
-			}
 			if err := t.giveBack(ctx, tx); err != nil {
 				return err
 			}
@@ -329,12 +326,7 @@ func (t *turn) end(r *Run, p Phase) {
 func (t *turn) record(ctx context.Context, outcome string, change func(*Run)) error {
 	begun := *t.run
 	gives := t.gives()
-	err := t.commit(ctx, func(ctx context.Context, tx Tx) error {
-		if gives {
-			if err := dealing(ctx, tx); err != nil {
-				return err
-			}
-		}
+	err := t.commitDealing(ctx, gives, func(ctx context.Context, tx Tx) error {
 		t.run.Attempt++
 		why := t.run.Reason
 		before := *t.run
@@ -419,4 +411,12 @@ func (t *turn) commit(ctx context.Context, fn func(ctx context.Context, tx Tx) e
 	t.unsaid = nil
 	t.held.keep(t.lease, asked)
 	return nil
+}
+
+// commitDealing is commit, in which slots are dealt out if deals.
+func (t *turn) commitDealing(ctx context.Context, deals bool, fn func(ctx context.Context, tx Tx) error) error {
+	if !deals {
+		return t.commit(ctx, fn)
+	}
+	return t.dealing(ctx, t.commit, fn)
 }
