@@ -84,11 +84,7 @@ func (i *ironic) write(r *api.Request, heads []node.Head, fields []string) ([][]
 			at[h.ID] = k
 		}
 	}
-	nodes, err := i.ByIDs(r.Context(), missing)
-	if err != nil {
-		return nil, err
-	}
-	runs, err := i.Phases(r.Context(), nodes)
+	nodes, runs, err := i.Standing(r.Context(), missing)
 	if err != nil {
 		return nil, err
 	}
