@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/hagane-cloud/hagane/agent/layout"
 	"github.com/hagane-cloud/hagane/agent/protocol"
@@ -47,7 +49,7 @@ func (s *Service) recordDeployment(ctx context.Context, tx db.Tx, n *Node, d Dep
 	d.NodeID, d.Files = n.ID, s.Box.Seal(filesPlace(n.ID), raw)
 	_, err = tx.NewInsert().Model(&d).On("CONFLICT (node_id) DO UPDATE").Set("image_id = EXCLUDED.image_id").Set("image = EXCLUDED.image").
 		Set("links = EXCLUDED.links").Set("files = EXCLUDED.files").Set("written = NULL").
-		Set("layout = EXCLUDED.layout").Set("laid_out = NULL").Set("standalone = EXCLUDED.standalone").Set("tenant = EXCLUDED.tenant").Exec(ctx)
+		Set("layout = EXCLUDED.layout").Set("laid_out = NULL").Set("standalone = EXCLUDED.standalone").Set("source = EXCLUDED.source").Set("tenant = EXCLUDED.tenant").Exec(ctx)
 	return fault.Wrap("recording the deployment", err)
 }
 
@@ -77,6 +79,59 @@ func (j *Job) deployment(ctx context.Context) (*Deployment, error) {
 		return nil, fault.E(fault.Internal, "reading the deployment", err)
 	}
 	return d, nil
+}
+
+// fetchEvery is how often it is looked how far an image is that is being fetched.
+const fetchEvery = time.Second
+
+// fetchImage has the image of a deployment fetched that gives it by a URL. Where its checksum is in a file, that is read once.
+func fetchImage(ctx context.Context, j *Job) error {
+	d, err := j.deployment(ctx)
+	if err != nil || d.Source == nil {
+		return err
+	}
+	if strings.Contains(d.Source.Value, "://") {
+		source, err := j.Resolve(ctx, *d.Source)
+		if err != nil {
+			return wrongSource(err)
+		}
+		d.Source = &source
+		if err := j.updateDeployment(ctx, d, "source"); err != nil {
+			return err
+		}
+	}
+	got, err := j.Fetch(ctx, *d.Source, j.Run.CreatedAt)
+	if err != nil {
+		return wrongSource(err)
+	}
+	if got.Waits != "" {
+		return workflow.Polling(got.Waits, fetchEvery)
+	}
+	d.ImageID, d.Image = got.ImageID, got.Image
+	return j.updateDeployment(ctx, d, "image_id", "image")
+}
+
+// wrongSource says what to do when an image can not be fetched.
+func wrongSource(err error) error {
+	if fault.Is(err, fault.Unavailable) {
+		return err
+	}
+	return fault.Wrap("correct what the node's instance_info says of the image and deploy it again", err)
+}
+
+func (j *Job) updateDeployment(ctx context.Context, d *Deployment, columns ...string) error {
+	return j.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+		_, err := tx.NewUpdate().Model(d).Column(columns...).WherePK().Exec(ctx)
+		return err
+	})
+}
+
+// Deploying returns the ids of the images that nodes are being deployed with.
+func (s *Service) Deploying(ctx context.Context) ([]string, error) {
+	var ids []string
+	err := s.DB.Read().NewSelect().Model((*Deployment)(nil)).ColumnExpr("DISTINCT image_id").Where("image_id <> ''").
+		Where("node_id IN (?)", s.In(Deploying, Rebuilding)).Scan(ctx, &ids)
+	return ids, fault.Wrap("looking for images that are being deployed", err)
 }
 
 // writeImage has the agent stream the image to the root disk.

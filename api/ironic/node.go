@@ -143,6 +143,9 @@ func (i *ironic) validate(w http.ResponseWriter, r *api.Request) error {
 			out[name] = api.Object{"result": false, "reason": fault.Message(err)}
 		}
 	}
+	if err := i.servers.CheckInstance(r.Context(), n); err != nil {
+		out["deploy"] = api.Object{"result": false, "reason": fault.Message(err)}
+	}
 	if err := i.CanBoot(n); err != nil {
 		out["boot"] = api.Object{"result": false, "reason": fault.Message(err)}
 	}

@@ -179,9 +179,10 @@ func (i *ironic) patchNode(w http.ResponseWriter, r *api.Request) error {
 			}
 		}
 	}
-	if or(b.InstanceUUID) != n.Owner {
-		return fault.Field("instance_uuid", "is set by deploying or allocating the node")
+	if err := i.Reserve(r.Context(), n.ID, strings.ToLower(or(b.InstanceUUID))); err != nil {
+		return err
 	}
+	n.Owner = strings.ToLower(or(b.InstanceUUID))
 	password, err := b.apply(i, r, n)
 	if err != nil {
 		return err
