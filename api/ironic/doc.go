@@ -64,7 +64,7 @@ func nodeDoc(r *api.Request, n *node.Node, run workflow.Run) api.Object {
 	}
 	d := api.Object{"uuid": n.ID, "name": orNull(n.Name), "driver": theirs(n.Driver), "driver_info": info, "properties": props, "extra": orObject(n.Extra),
 		"resource_class": n.ResourceClass, "description": orNull(n.Description), "traits": orList(n.Traits), "conductor_group": n.ConductorGroup,
-		"chassis_uuid": orNull(n.ChassisID), "conductor": nil, "parent_node": orNull(string(n.ParentID)), "raid_config": api.Object{}, "target_raid_config": orObject(n.TargetRAID),
+		"chassis_uuid": orNull(n.ChassisID), "parent_node": orNull(string(n.ParentID)), "raid_config": api.Object{}, "target_raid_config": orObject(n.TargetRAID),
 		"provision_state": node.ProvisionState(n.State, run.Phase), "target_provision_state": orNull(node.TargetState(n.State, run.Phase)),
 		"power_state": powerWord(n.Power), "target_power_state": orNull(targetWord(n.PowerTarget)), "last_error": orNull(n.LastError),
 		"maintenance": len(n.Holds) > 0, "maintenance_reason": reason, "fault": kind, "instance_uuid": orNull(n.Owner), "instance_info": orObject(n.InstanceInfo),
@@ -262,7 +262,11 @@ func (i *ironic) showNode(w http.ResponseWriter, r *api.Request, status int, n *
 	if err != nil {
 		return err
 	}
-	d, err := picked(r, n, runs[n.ID], fieldsOf(r))
+	crew, err := i.Engine.Crew(r.Context())
+	if err != nil {
+		return err
+	}
+	d, err := picked(r, n, runs[n.ID], crew, fieldsOf(r))
 	if err != nil {
 		return err
 	}

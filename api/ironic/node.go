@@ -59,7 +59,7 @@ func nodeFilter(r *api.Request) (node.Filter, error) {
 	p, err := page(r)
 	f := node.Filter{Driver: ours(q.Get("driver")), ResourceClass: q.Get("resource_class"), Owner: q.Get("instance_uuid"), Chassis: q.Get("chassis_uuid"),
 		ConductorGroup: q.Get("conductor_group"), Project: q.Get("owner"), Lessee: q.Get("lessee"), Fault: q.Get("fault"), Described: q.Get("description_contains"),
-		Parent: node.ID(q.Get("parent_node")), Provision: q.Get("provision_state"), Seen: seen(r), Marker: p.Marker, Limit: p.Limit, Sort: q.Get("sort_key")}
+		Parent: node.ID(q.Get("parent_node")), Provision: q.Get("provision_state"), Conductor: q.Get("conductor"), Seen: seen(r), Marker: p.Marker, Limit: p.Limit, Sort: q.Get("sort_key")}
 	for _, v := range q["shard"] {
 		f.Shards = append(f.Shards, strings.Split(v, ",")...)
 	}

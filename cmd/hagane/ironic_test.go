@@ -36,6 +36,16 @@ type allocationDoc struct {
 	LastError   string `json:"last_error"`
 }
 
+// decided waits until an allocation has a node, or none.
+func (c *testCloud) decided(id string) (a allocationDoc) {
+	c.Helper()
+	c.until(patience, "the allocation to be decided", func() bool {
+		a = bm[allocationDoc](c, c.admin, "GET", "/allocations/"+id, nil)
+		return a.State != "allocating"
+	})
+	return a
+}
+
 // TestOperatorDeploysByIronic leads a node through an operator's life without servers: allocated, deployed with an image and
 // a config drive, serviced, rebuilt, taken back; cleaned by steps; adopted; retired.
 func TestOperatorDeploysByIronic(t *testing.T) {
@@ -46,10 +56,13 @@ func TestOperatorDeploysByIronic(t *testing.T) {
 		port := must[struct{ Port struct{ ID string } }](c, c.admin, "POST", "network", "/v2.0/ports", object{"port": object{"network_id": g.network}})
 
 		a := bm[allocationDoc](c, c.admin, "POST", "/allocations", object{"name": "a1", "resource_class": "baremetal"})
-		if a.State != "active" || a.Node != id {
+		if a.State != "allocating" || a.Node != "" {
+			t.Errorf("a new allocation: %+v", a)
+		}
+		if a = c.decided(a.UUID); a.State != "active" || a.Node != id {
 			t.Fatalf("%+v", a)
 		}
-		if b := bm[allocationDoc](c, c.admin, "POST", "/allocations", object{"resource_class": "baremetal"}); b.State != "error" || !strings.Contains(b.LastError, "1 in use") {
+		if b := c.decided(bm[allocationDoc](c, c.admin, "POST", "/allocations", object{"resource_class": "baremetal"}).UUID); b.State != "error" || !strings.Contains(b.LastError, "1 in use") {
 			t.Errorf("an allocation for which there is no node: %+v", b)
 		}
 		bm[any](c, c.admin, "PUT", "/nodes/"+id+"/traits/CUSTOM_TIDY", object{})
@@ -177,6 +190,13 @@ func TestNodeLists(t *testing.T) {
 		}
 		return strings.Join(out, " ")
 	}
+	host := bm[struct{ Conductors []struct{ Hostname string } }](c, c.admin, "GET", "/conductors", nil).Conductors[0].Hostname
+	bm[any](c, c.admin, "PATCH", "/nodes/n3", []object{{"op": "add", "path": "/conductor_group", "value": "elsewhere"}})
+	for n, want := range map[string]any{"n0": host, "n3": nil} {
+		if d := bm[map[string]any](c, c.admin, "GET", "/nodes/"+n, nil); d["conductor"] != want {
+			t.Errorf("the conductor of %s is %v, not %v", n, d["conductor"], want)
+		}
+	}
 	for query, want := range map[string]string{
 		"":                                       "n0 n1 n2 n3 n4 n5 n6",
 		"?sort_key=name&sort_dir=desc&limit=3":   "n6 n5 n4",
@@ -190,6 +210,8 @@ func TestNodeLists(t *testing.T) {
 		"?provision_state=enroll&limit=1":        "n0",
 		"?provision_state=active":                "",
 		"?associated=false&driver=fake-hardware": "n0 n1 n2 n3 n4 n5 n6",
+		"?conductor=" + host:                     "n0 n1 n2 n4 n5 n6",
+		"?conductor=nobody":                      "",
 	} {
 		if got := names(bm[page](c, c.admin, "GET", "/nodes"+query, nil)); got != want {
 			t.Errorf("%s: %s, not %s", query, got, want)
