@@ -143,7 +143,11 @@ func writeImage(ctx context.Context, j *Job) error {
 	if err != nil {
 		return err
 	}
-	root, err := layout.Hint(d.Layout, j.Node.disks(), j.Node.RootHint)
+	hint, err := j.Node.rootHint()
+	if err != nil {
+		return workflow.GiveUp(err)
+	}
+	root, err := layout.Hint(d.Layout, j.Node.disks(), hint)
 	if err != nil {
 		return workflow.GiveUp(err)
 	}

@@ -47,6 +47,9 @@ func (s *Service) DeployNode(ctx context.Context, id node.ID, drive *ConfigDrive
 // imageOf finds the image that a node's instance_info names: in the registry, or by its URL. Nodes without hardware need none.
 func (s *Service) imageOf(n *node.Node, find func(id string) (image.Image, error)) (node.Deployment, error) {
 	source, err := instanceText(n, "image_source")
+	if err == nil {
+		err = n.CheckRoot()
+	}
 	if err != nil {
 		return node.Deployment{}, err
 	}

@@ -71,7 +71,7 @@ func nodeDoc(r *api.Request, n *node.Node, run workflow.Run) api.Object {
 		"deploy_step": api.Object{}, "clean_step": api.Object{}, "service_step": api.Object{}, "driver_internal_info": internal(run),
 		"provision_updated_at": api.Time(n.StateAt), "created_at": api.Time(n.CreatedAt), "updated_at": api.Time(n.UpdatedAt),
 		"inspection_finished_at": api.Time(n.InspectedAt.Time), "inspection_started_at": nil, "console_enabled": recorded(n), "protected": n.Protected, "protected_reason": orNull(n.ProtectedReason),
-		"retired": n.Retired, "retired_reason": orNull(n.RetiredReason), "owner": orNull(n.Project), "lessee": orNull(n.Lessee), "reservation": nil, "boot_mode": n.BootMode,
+		"disable_power_off": false, "retired": n.Retired, "retired_reason": orNull(n.RetiredReason), "owner": orNull(n.Project), "lessee": orNull(n.Lessee), "reservation": nil, "boot_mode": n.BootMode,
 		"secure_boot": nil, "shard": orNull(n.Shard), "network_data": orObject(n.NetworkData), "automated_clean": orFlag(n.AutomatedClean), "allocation_uuid": orNull(n.AllocationID), "links": self(r, "nodes", string(n.ID)), "ports": self(r, "nodes", string(n.ID)+"/ports")}
 	for _, i := range []string{"power", "management"} {
 		d[i+"_interface"] = n.Driver

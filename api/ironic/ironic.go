@@ -21,7 +21,7 @@ const Prefix = "/baremetal"
 // The microversions that are spoken: 1.minMicro to 1.maxMicro.
 const (
 	minMicro = 1
-	maxMicro = 94
+	maxMicro = 95
 )
 
 const (

@@ -160,7 +160,11 @@ func (i *ironic) inventory(w http.ResponseWriter, r *api.Request) error {
 	if n.Inventory == nil {
 		return fault.Errorf(fault.NotFound, "the node has no inventory yet; inspect it")
 	}
-	return api.JSON(w, http.StatusOK, api.Object{"inventory": n.Inventory, "plugin_data": api.Object{}})
+	inv, err := node.Inventory(n.Inventory)
+	if err != nil {
+		return err
+	}
+	return api.JSON(w, http.StatusOK, api.Object{"inventory": inv, "plugin_data": api.Object{}})
 }
 
 func (i *ironic) history(w http.ResponseWriter, r *api.Request) error {

@@ -43,6 +43,7 @@ type nodeBody struct {
 	InstanceInfo    raw            `json:"instance_info"`
 	InstanceUUID    *string        `json:"instance_uuid"`
 	NetworkData     raw            `json:"network_data"`
+	DisablePowerOff any            `json:"disable_power_off"`
 	Maintenance     any            `json:"maintenance"`
 	Reason          *string        `json:"maintenance_reason"`
 }
@@ -82,6 +83,13 @@ func (b *nodeBody) apply(i *ironic, r *api.Request, n *node.Node) (password *str
 			return nil, err
 		}
 		*to.out = set != nil && *set
+	}
+	on, err := flag("disable_power_off", b.DisablePowerOff)
+	if err != nil {
+		return nil, err
+	}
+	if on != nil && *on {
+		return nil, fault.Field("disable_power_off", "can not be true here: a node is handed over only when it was read as off")
 	}
 	clean, err := flag("automated_clean", b.AutomatedClean)
 	if err != nil {
@@ -244,10 +252,10 @@ func setProperties(n *node.Node, props map[string]any) error {
 		case "root_device":
 			raw, err := json.Marshal(v)
 			if err == nil {
-				err = json.Unmarshal(raw, &n.RootHint)
+				n.RootHint, err = node.ParseHint(raw)
 			}
 			if err != nil {
-				return fault.Field("properties/root_device", "must be an object with name, serial, wwn or model")
+				return fault.Wrap("properties", err)
 			}
 		default:
 			n.Properties[k] = fmt.Sprint(v)

@@ -111,6 +111,16 @@ func TestOperatorDeploysByIronic(t *testing.T) {
 		wantFault(t, c.admin.Do(t.Context(), "PUT", "baremetal", "/v1/nodes/"+id+"/states/provision", object{"target": "clean", "clean_steps": []object{{"interface": "deploy", "step": "dance"}}}, nil), fault.Invalid)
 		bm[any](c, c.admin, "POST", "/runbooks", object{"name": "CUSTOM_TIDY", "steps": []object{{"interface": "management", "step": "clear_job_queue", "order": 1}}})
 		c.target(c.admin, id, object{"target": "clean", "runbook": "CUSTOM_TIDY"}, "manageable")
+		held := []object{{"interface": "power", "step": "power_on"}, {"interface": "deploy", "step": "hold"}, {"interface": "power", "step": "power_off"}}
+		c.target(c.admin, id, object{"target": "clean", "clean_steps": held}, "clean hold")
+		if p := bm[map[string]any](c, c.admin, "GET", "/nodes/"+id, nil); p["power_state"] != "power on" {
+			t.Errorf("held after the first step, the power is %v", p["power_state"])
+		}
+		c.target(c.admin, id, object{"target": "unhold"}, "manageable")
+		if p := bm[map[string]any](c, c.admin, "GET", "/nodes/"+id, nil); p["power_state"] != "power off" {
+			t.Errorf("after the last step, the power is %v", p["power_state"])
+		}
+		wantFault(t, c.admin.Do(t.Context(), "PATCH", "baremetal", "/v1/nodes/"+id, []object{{"op": "add", "path": "/disable_power_off", "value": true}}, nil), fault.Invalid)
 		c.target(c.admin, id, object{"target": "adopt"}, "active")
 		if n := c.node(id); n.InstanceUUID == "" {
 			t.Error("an adopted node has no instance")
