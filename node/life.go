@@ -109,7 +109,7 @@ var verify = workflow.Workflow[*Job]{Name: "verify/2", Steps: []workflow.Step[*J
 	{Name: "read the power state", Do: readPower, Within: 2 * time.Minute},
 }}
 
-var inspect = workflow.Workflow[*Job]{Name: "inspect/1", Takes: takesSite, Steps: []workflow.Step[*Job]{
+var inspect = workflow.Workflow[*Job]{Name: "inspect/2", Takes: takesSite, Steps: []workflow.Step[*Job]{
 	{Name: "power off", Do: powerOff, Within: 15 * time.Minute},
 	{Name: "join the provisioning network", Do: joinProvisioning, Undo: leaveNetworks, Within: 1 * time.Minute, Takes: takesSwitches},
 	{Name: "boot the agent", Do: bootAgent, Undo: dismissAgent, Within: 15 * time.Minute, Takes: takesBMCNetwork},
@@ -117,6 +117,7 @@ var inspect = workflow.Workflow[*Job]{Name: "inspect/1", Takes: takesSite, Steps
 	{Name: "take the inventory", Do: takeInventory, Within: 5 * time.Minute},
 	{Name: "power off after the inspection", Do: shutDown, Within: 3 * time.Minute, Skippable: true},
 	{Name: "leave the provisioning network", Do: leaveNetworks, Within: 1 * time.Minute, Takes: takesSwitches},
+	{Name: "apply the inspection rules", Do: applyRules, Within: 1 * time.Minute},
 }}
 
 var clean = workflow.Workflow[*Job]{Name: "clean/2", Takes: takesSite, Steps: []workflow.Step[*Job]{

@@ -52,6 +52,9 @@ func nodeDoc(r *api.Request, n *node.Node, run workflow.Run) api.Object {
 	}
 	props := ownProperties(n)
 	for k, v := range n.Properties {
+		if _, own := props[k]; own {
+			continue
+		}
 		if i, err := strconv.Atoi(v); err == nil {
 			props[k] = i
 			continue
@@ -139,7 +142,7 @@ func setBootBy(n *node.Node, word *string) error {
 
 // ownProperties are the properties that we keep in fields of their own.
 func ownProperties(n *node.Node) map[string]any {
-	props := map[string]any{"capabilities": "boot_mode:" + string(n.BootMode), "zone": n.Zone}
+	props := map[string]any{"capabilities": n.Capabilities(), "zone": n.Zone}
 	if n.RootHint != (protocol.RootHint{}) {
 		props["root_device"] = n.RootHint
 	}

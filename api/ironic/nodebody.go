@@ -9,7 +9,6 @@ import (
 
 	"github.com/hagane-cloud/hagane/agent/protocol"
 	"github.com/hagane-cloud/hagane/api"
-	"github.com/hagane-cloud/hagane/bmc"
 	"github.com/hagane-cloud/hagane/fault"
 	"github.com/hagane-cloud/hagane/node"
 )
@@ -125,7 +124,9 @@ func document(n *node.Node) api.Object {
 	}
 	props := ownProperties(n)
 	for k, v := range n.Properties {
-		props[k] = v
+		if _, own := props[k]; !own {
+			props[k] = v
+		}
 	}
 	return api.Object{"name": n.Name, "driver": theirs(n.Driver), "driver_info": info, "properties": props, "extra": orObject(n.Extra),
 		"resource_class": n.ResourceClass, "description": n.Description, "boot_interface": bootWord(n), "chassis_uuid": orNull(n.ChassisID),
@@ -236,17 +237,13 @@ func setInfo(n *node.Node, info map[string]any) *string {
 	return password
 }
 
-// setProperties takes properties over; capabilities hold the boot mode, and zone says where the node stands.
+// setProperties takes properties over; capabilities hold the boot mode among others, and zone says where the node stands.
 func setProperties(n *node.Node, props map[string]any) error {
 	n.Properties, n.RootHint = map[string]string{}, protocol.RootHint{}
 	for k, v := range props {
 		switch k {
 		case "capabilities":
-			for _, c := range strings.Split(fmt.Sprint(v), ",") {
-				if mode, ok := strings.CutPrefix(c, "boot_mode:"); ok {
-					n.BootMode = bmc.Mode(mode)
-				}
-			}
+			n.SetCapabilities(fmt.Sprint(v))
 		case "zone":
 			n.Zone = fmt.Sprint(v)
 		case "root_device":
