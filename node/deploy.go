@@ -309,13 +309,23 @@ func (j *Job) findsDisk(ctx context.Context, d *bmc.Composed) (bool, error) {
 	return now.Device == bmc.None && now.Mode == bmc.UEFI && j.Node.BootMode != bmc.BIOS, nil
 }
 
-// forgetTenant drops what was deployed: nothing of the tenant's is kept with a node that goes back.
+// forgetTenant drops what was deployed: nothing of the tenant's is kept with a node that goes back. As in Ironic, what the node was
+// to be deployed with by an operator goes as well, so that no stale image comes to the next one.
 func forgetTenant(ctx context.Context, j *Job) error {
 	return j.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
 		if err := forgetConsole(ctx, tx, j.Node); err != nil {
 			return err
 		}
-		_, err := tx.NewDelete().Model((*Deployment)(nil)).Where("node_id = ?", j.Node.ID).Exec(ctx)
+		alone, err := j.Standalone(ctx, tx, j.Node.ID)
+		if err != nil {
+			return err
+		}
+		if alone {
+			if _, err := tx.NewUpdate().Model((*Node)(nil)).Set("instance_info = '{}'").Where("id = ?", j.Node.ID).Exec(ctx); err != nil {
+				return err
+			}
+		}
+		_, err = tx.NewDelete().Model((*Deployment)(nil)).Where("node_id = ?", j.Node.ID).Exec(ctx)
 		return err
 	})
 }

@@ -115,5 +115,9 @@ func TestDeployFromURL(t *testing.T) {
 		if asked.Load() != before+1 {
 			t.Errorf("the image was fetched again for the same URL and checksum")
 		}
+		c.target(c.admin, other, object{"target": "deleted"}, "available")
+		if n := bm[map[string]any](c, c.admin, "GET", "/nodes/"+other, nil); len(n["instance_info"].(map[string]any)) > 0 || n["instance_uuid"] != nil {
+			t.Errorf("after the undeployment the node has %v and %v", n["instance_info"], n["instance_uuid"])
+		}
 	})
 }
