@@ -180,6 +180,38 @@ func TestFetchGoesOn(t *testing.T) {
 	}
 }
 
+// TestFetchAfterDeath has the process die that fetches: whoever waits is told to try again, and the fetch has begun anew.
+func TestFetchAfterDeath(t *testing.T) {
+	var dir string
+	d := dbtest.SQLite(t)
+	dead := serviceOn(t, d, func(o *image.Options) { o.DeployFrom, dir = loopback, o.Dir })
+	s := serviceOn(t, d, func(o *image.Options) { o.DeployFrom, o.Dir = loopback, dir })
+	disk, asked, let := bootableDisk(), make(chan struct{}, 2), make(chan struct{})
+	url := web(t, func(w http.ResponseWriter, _ *http.Request) {
+		asked <- struct{}{}
+		<-let
+		_, _ = w.Write(disk)
+	})
+	o := image.Origin{URL: url, Digest: image.Digest{Value: sha(disk)}, Inside: true}
+	began := db.Now()
+	if _, _, err := dead.Fetch(t.Context(), o, began); err != nil {
+		t.Fatal(err)
+	}
+	running(t, dead)
+	<-asked
+	if err := s.Recover(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.Fetch(t.Context(), o, began); !fault.Is(err, fault.Unavailable) {
+		t.Errorf("after the death: %v", err)
+	}
+	close(let)
+	running(t, s)
+	if i, err := fetched(t, s, o, began); err != nil || i.Status != image.Active {
+		t.Errorf("%+v %v", i, err)
+	}
+}
+
 // TestResolve reads checksums from the files that tools write.
 func TestResolve(t *testing.T) {
 	s := serviceOn(t, dbtest.SQLite(t), func(o *image.Options) { o.DeployFrom = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")} })

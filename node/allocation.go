@@ -224,6 +224,16 @@ func (s *Service) Deallocate(ctx context.Context, ref string) error {
 		return err
 	}
 	return s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+		// The update locks the row: a conductor that decides the allocation now waits, or has been waited for.
+		if _, err := tx.NewUpdate().Model((*Allocation)(nil)).Set("updated_at = ?", db.Now()).Where("id = ?", a.ID).Exec(ctx); err != nil {
+			return err
+		}
+		if err := tx.NewSelect().Model(&a).WherePK().Scan(ctx); err != nil {
+			if db.None(err) {
+				return nil
+			}
+			return err
+		}
 		if a.NodeID != "" {
 			if err := s.disown(ctx, tx, a); err != nil {
 				return err

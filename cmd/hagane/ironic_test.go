@@ -128,6 +128,24 @@ func TestOperatorDeploysByIronic(t *testing.T) {
 	})
 }
 
+// TestAllocationsComeAndGo deletes allocations before and after conductors decide them: no node stays claimed.
+func TestAllocationsComeAndGo(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, dsn string) {
+		c := startCloud(t, dsn)
+		id := c.fakeNode("n1", "02:00:00:00:00:01")
+		for i := range 10 {
+			a := bm[allocationDoc](c, c.admin, "POST", "/allocations", object{"resource_class": "baremetal"})
+			if i%2 == 1 {
+				c.decided(a.UUID)
+			}
+			bm[any](c, c.admin, "DELETE", "/allocations/"+a.UUID, nil)
+			if n := bm[map[string]any](c, c.admin, "GET", "/nodes/"+id, nil); n["instance_uuid"] != nil || n["allocation_uuid"] != nil {
+				t.Fatalf("after the deletion of %s the node has %v, %v", a.UUID, n["instance_uuid"], n["allocation_uuid"])
+			}
+		}
+	})
+}
+
 // TestNodesOfProjects sees that a project sees and deploys the nodes that it owns or leases, and no more.
 func TestNodesOfProjects(t *testing.T) {
 	c := startCloud(t, "")
