@@ -143,9 +143,11 @@ func writeImage(ctx context.Context, j *Job) error {
 	if err != nil {
 		return err
 	}
-	hint, err := j.Node.rootHint()
-	if err != nil {
-		return workflow.GiveUp(err)
+	hint := j.Node.RootHint
+	if d.Standalone {
+		if hint, err = j.Node.rootHint(); err != nil {
+			return workflow.GiveUp(err)
+		}
 	}
 	root, err := layout.Hint(d.Layout, j.Node.disks(), hint)
 	if err != nil {

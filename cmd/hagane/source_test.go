@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/hagane-cloud/hagane/fault"
+	"github.com/hagane-cloud/hagane/lab"
 )
 
 // imageWeb serves an image that can be deployed, and a file of checksums beside it.
@@ -56,7 +57,7 @@ func TestDeployFromURL(t *testing.T) {
 		c.serveWith(serveOptions{database: dsn, roles: allRoles, deployFrom: []string{"127.0.0.0/8"}})
 		c.reconnect()
 		url, sum, asked := imageWeb(t)
-		n := c.runLab(1).Nodes[0]
+		n := c.runRack(lab.Options{Nodes: 1, Machine: lab.Sim, DiskGB: 1, Disks: 2}).Nodes[0]
 		id := c.node(n.Name).UUID
 		c.ready(id, "manage", "inspect", "provide")
 		wantDeploy := func(id, want string) {
@@ -75,7 +76,10 @@ func TestDeployFromURL(t *testing.T) {
 		bm[any](c, c.admin, "PATCH", "/nodes/"+id, info(object{"image_source": url + "/disk.img", "image_disk_format": "raw", "image_type": "whole-disk"}))
 		wantDeploy(id, "image_os_hash_value")
 		const instance = "27720611-e5d1-45d3-ba3a-222dcfaa4ca2"
-		ops := append(info(object{"image_os_hash_algo": "sha256", "image_os_hash_value": sum}), object{"op": "add", "path": "/instance_uuid", "value": instance})
+		disk := bm[struct {
+			Inventory struct{ Disks []struct{ Name string } }
+		}](c, c.admin, "GET", "/nodes/"+id+"/inventory", nil).Inventory.Disks[1].Name
+		ops := append(info(object{"root_device": object{"name": "s== " + disk}, "image_os_hash_algo": "sha256", "image_os_hash_value": sum}), object{"op": "add", "path": "/instance_uuid", "value": instance})
 		bm[any](c, c.admin, "PATCH", "/nodes/"+id, ops)
 		wantDeploy(id, "")
 		c.target(c.admin, id, object{"target": "active", "configdrive": object{"meta_data": object{"role": "db"}}}, "active")
@@ -85,8 +89,8 @@ func TestDeployFromURL(t *testing.T) {
 		told := bm[struct {
 			History []struct{ Event string }
 		}](c, c.admin, "GET", "/nodes/"+id+"/history", nil)
-		if text := fmt.Sprint(told); !strings.Contains(text, "8 MiB to ") {
-			t.Errorf("the machine wrote no image: %s", text)
+		if text := fmt.Sprint(told); !strings.Contains(text, "8 MiB to "+disk+" ") {
+			t.Errorf("the machine wrote no image to %s: %s", disk, text)
 		}
 
 		other := c.fakeNode("other", "02:00:00:00:00:01")
