@@ -22,11 +22,11 @@ import (
 
 // Digest is what data are proven by.
 type Digest struct {
-	Algo  string // one of Algos; "" is told by the length of the value
+	Algo  string // such as sha256; "" is told by the length of the value
 	Value string // hex, or the URL of a file of checksums
 }
 
-// Algos are the algorithms of digests, by the names that Ironic's os_hash_algo has.
+// algos are the algorithms of digests, by the names that Ironic's os_hash_algo has.
 var algos = map[string]func() hash.Hash{"md5": md5.New, "sha1": sha1.New, "sha224": sha256.New224, "sha256": sha256.New, "sha384": sha512.New384, "sha512": sha512.New}
 
 // Listed reports whether the value is to be read from a file of checksums.
@@ -45,11 +45,11 @@ func (d Digest) named() Digest {
 
 // check reports what is wrong with a digest that is no list.
 func (d Digest) check() error {
-	make, ok := algos[d.Algo]
+	fresh, ok := algos[d.Algo]
 	if !ok {
 		return fault.Field("checksum", "the algorithm %.40q is not known; possible: %s", d.Algo, strings.Join(slices.Sorted(maps.Keys(algos)), ", "))
 	}
-	if raw, err := hex.DecodeString(d.Value); err != nil || len(raw) != make().Size() {
+	if raw, err := hex.DecodeString(d.Value); err != nil || len(raw) != fresh().Size() {
 		return fault.Field("checksum", "%.140q is no %s in hex", d.Value, d.Algo)
 	}
 	return nil

@@ -193,8 +193,8 @@ func (s *Service) originOf(ctx context.Context, id string) (*origin, error) {
 	return o, fault.Wrap("reading where the image comes from", err)
 }
 
-// Unused returns the ids of fetched images that no deployment has asked for since KeepUnused.
-func (s *Service) Unused(ctx context.Context) ([]string, error) {
+// unused returns the ids of fetched images that no deployment has asked for since KeepUnused.
+func (s *Service) unused(ctx context.Context) ([]string, error) {
 	var ids []string
 	err := s.DB.Read().NewSelect().Model((*origin)(nil)).Column("image_id").Where("used_at < ?", db.Now().Add(-KeepUnused)).Order("image_id").Scan(ctx, &ids)
 	return ids, fault.Wrap("looking for images that are not used any more", err)
@@ -203,7 +203,7 @@ func (s *Service) Unused(ctx context.Context) ([]string, error) {
 // DropUnused deletes the fetched images that have not been used for long, but for those that are being deployed. It is a
 // reconciler's.
 func (s *Service) DropUnused(ctx context.Context, deploying []string) error {
-	ids, err := s.Unused(ctx)
+	ids, err := s.unused(ctx)
 	if err != nil {
 		return err
 	}
