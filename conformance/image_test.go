@@ -1,6 +1,8 @@
 package conformance
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 )
@@ -18,6 +20,10 @@ func (c *cloud) web() string {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/missing" {
 			http.NotFound(w, r)
+			return
+		}
+		if r.URL.Path == "/sums" {
+			_, _ = fmt.Fprintf(w, "%x  disk.img\n", sha256.Sum256(disk()))
 			return
 		}
 		_, _ = w.Write(disk())

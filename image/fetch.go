@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"syscall"
 	"time"
 
@@ -76,15 +77,36 @@ func within(a netip.Addr, all []netip.Prefix) bool {
 	return false
 }
 
+// guard says which addresses data are fetched from.
+type guard struct {
+	allowed []netip.Prefix // whatever they are, at any port
+	inside  bool           // private ones too, and at any port
+}
+
+// guard is what holds for tenants' images, or, inside, for those that an operator deploys nodes from.
+func (s *Service) guard(inside bool) guard {
+	if inside {
+		return guard{slices.Concat(s.From, s.DeployFrom), true}
+	}
+	return guard{allowed: s.From}
+}
+
+// metadata is a private address at which some clouds tell machines secrets. Source: AWS, "Instance metadata", IPv6.
+var metadata = netip.MustParseAddr("fd00:ec2::254")
+
 // reachable reports why data are not fetched from an address and port: it is no public one, and the operator has not
 // allowed it.
-func (s *Service) reachable(to netip.AddrPort) error {
+func (g guard) reachable(to netip.AddrPort) error {
 	a := to.Addr().Unmap().WithZone("")
-	if within(a, s.From) {
+	if within(a, g.allowed) {
 		return nil
 	}
 	public := a.IsGlobalUnicast() && !a.IsPrivate() && !within(a, inner) && (a.Is4() || outer.Contains(a))
 	switch {
+	case g.inside && (public || a.IsPrivate() && a != metadata):
+		return nil
+	case g.inside:
+		return fault.Errorf(fault.Denied, "the host of the URL has the address %s, and nodes are deployed from public and private addresses only; the operator may allow others by serve --deploy-from", a)
 	case !public:
 		return fault.Errorf(fault.Denied, "the host of the URL has no public address, and images are fetched from such only")
 	case to.Port() != 80 && to.Port() != 443:
@@ -95,7 +117,7 @@ func (s *Service) reachable(to netip.AddrPort) error {
 
 // fetch opens the data at a URL. Where a connection goes is checked when it is made, after names were resolved and for each
 // redirect anew, so that no name can stand for another address the second time.
-func (s *Service) fetch(ctx context.Context, uri string, most int64) (io.ReadCloser, error) {
+func (g guard) fetch(ctx context.Context, uri string, most int64) (io.ReadCloser, error) {
 	if _, err := parseURI(uri); err != nil {
 		return nil, err
 	}
@@ -104,7 +126,7 @@ func (s *Service) fetch(ctx context.Context, uri string, most int64) (io.ReadClo
 		if err != nil {
 			return fault.E(fault.Denied, "connecting to "+address, err)
 		}
-		return s.reachable(to)
+		return g.reachable(to)
 	}}
 	// No proxy: it would connect in our place, unchecked. No compression: a checksum is of the data as they lie there.
 	transport := &http.Transport{DialContext: dialer.DialContext, DisableCompression: true, DisableKeepAlives: true, TLSHandshakeTimeout: dialWithin,

@@ -25,6 +25,16 @@ var marks = []struct {
 	{"vdi", 0x40, []byte{0x7f, 0x10, 0xda, 0xbe}},
 }
 
+// told is the format that a disk's data begin like: raw where nothing says another.
+func told(head []byte) string {
+	for _, m := range marks {
+		if len(head) >= m.at && bytes.HasPrefix(head[m.at:], m.mark) {
+			return m.format
+		}
+	}
+	return "raw"
+}
+
 // agrees refuses data whose beginning says that they are in another format than the image.
 func agrees(format string, head []byte) error {
 	for _, m := range marks {

@@ -161,11 +161,15 @@ func (s *Service) fetchAndStore(ctx context.Context, t *Task, fetched *atomic.In
 	if err != nil {
 		return err
 	}
+	o, err := s.originOf(ctx, i.ID)
+	if err != nil {
+		return err
+	}
 	under := Importing
 	if t.Method == GlanceDirect {
 		under = Saving // what is staged has been counted
 	}
-	c := claim{key: t.ID}
+	c := claim{key: t.ID, origin: o}
 	if c.most, err = share.room(ctx, s.DB.Read(), under); err != nil {
 		return err
 	}
@@ -173,13 +177,13 @@ func (s *Service) fetchAndStore(ctx context.Context, t *Task, fetched *atomic.In
 	if t.Method == GlanceDirect {
 		data, err = s.stagedData(t.ImageID)
 	} else {
-		data, err = s.fetch(ctx, t.URI, c.most)
+		data, err = s.guard(o != nil && o.Inside).fetch(ctx, t.URI, c.most)
 	}
 	if err != nil {
 		return err
 	}
 	defer func() { _ = data.Close() }()
-	done, files, err := s.store(ctx, i, io.LimitReader(&counting{data, fetched}, c.most+1), c.most)
+	done, files, err := s.store(ctx, i, &counting{data, fetched}, c)
 	if err == nil && done.Size == 0 {
 		err = errEmpty()
 	}

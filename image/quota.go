@@ -36,7 +36,7 @@ type share struct {
 
 func (s *Service) share(ctx context.Context, project string) (share, error) {
 	sh := share{project, map[string]int64{}}
-	if s.Limits == nil {
+	if s.Limits == nil || project == fetched {
 		return sh, nil
 	}
 	var err error

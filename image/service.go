@@ -26,9 +26,11 @@ type Options struct {
 	// Certificates is the folder of the certificates that signatures of images are checked with: UUID.pem each.
 	Certificates string
 	// From are addresses that images are fetched from although they are not public ones, at any port.
-	From  []netip.Prefix
-	Audit *audit.Service // may be nil
-	Log   *slog.Logger
+	From []netip.Prefix
+	// DeployFrom are further ones that operators deploy nodes from.
+	DeployFrom []netip.Prefix
+	Audit      *audit.Service // may be nil
+	Log        *slog.Logger
 }
 
 // Service keeps images.

@@ -23,6 +23,7 @@ type Task struct {
 	URI     string // that data are fetched from
 	Status  string
 	Message string // why it failed
+	Passing bool   // whether it may go well another time
 	Fetched int64  // bytes so far
 	HeardAt int64  // the database's milliseconds when its process was last heard of
 
@@ -241,6 +242,7 @@ func (s *Service) abandon(ctx context.Context, silent time.Duration) error {
 func (s *Service) failed(ctx context.Context, t Task, why error) error {
 	s.Log.Warn("an image could not be imported", "image", t.ImageID, "task", t.ID, "why", why)
 	return s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+		t.Passing = fault.Is(why, fault.Unavailable)
 		if err := t.end(ctx, tx, TaskFailure, fault.Message(why)); err != nil {
 			return err
 		}
@@ -260,7 +262,7 @@ func (s *Service) failed(ctx context.Context, t Task, why error) error {
 func (t *Task) end(ctx context.Context, tx db.Tx, status, message string) error {
 	t.Status, t.Message, t.UpdatedAt = status, message, db.Now()
 	t.EndedAt = bun.NullTime{Time: t.UpdatedAt}
-	res, err := tx.NewUpdate().Model(t).Column("status", "message", "updated_at", "ended_at", "fetched").Where("id = ?", t.ID).Where("status = ?", TaskProcessing).Exec(ctx)
+	res, err := tx.NewUpdate().Model(t).Column("status", "message", "passing", "updated_at", "ended_at", "fetched").Where("id = ?", t.ID).Where("status = ?", TaskProcessing).Exec(ctx)
 	if err != nil {
 		return err
 	}

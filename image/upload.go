@@ -24,7 +24,7 @@ const maxImage = 1 << 40
 // stored, its signature checked and, for qcow2, converted; after a failure it is as before, and the upload can be repeated.
 func (s *Service) Upload(ctx context.Context, project, id string, data io.Reader) error {
 	return s.receive(ctx, project, id, Saving, func(ctx context.Context, i Image, c claim) error {
-		done, files, err := s.store(ctx, i, io.LimitReader(data, c.most+1), c.most)
+		done, files, err := s.store(ctx, i, data, c)
 		defer files.discard()
 		if err != nil {
 			return err
@@ -35,8 +35,9 @@ func (s *Service) Upload(ctx context.Context, project, id string, data io.Reader
 
 // claim is the right to give an image its data, and how many bytes may be taken.
 type claim struct {
-	key  string
-	most int64
+	key    string
+	most   int64
+	origin *origin // that proves the data; nil for images that are no deployment's
 }
 
 // receive claims a queued image for the state under way while fn takes data, and gives it back when fn fails.
@@ -117,7 +118,7 @@ func (s *Service) finish(ctx context.Context, i Image, files stored, c claim, al
 		if err := s.lockData(ctx, tx, i.SHA512, i.RawSHA512); err != nil {
 			return err
 		}
-		res, err := tx.NewUpdate().Model(&i).Column("status", "size", "checksum", "sha512", "raw_sha512", "raw_size", "updated_at").
+		res, err := tx.NewUpdate().Model(&i).Column("status", "disk_format", "size", "checksum", "sha512", "raw_sha512", "raw_size", "updated_at").
 			Set("upload = ''").Set("staged = 0").Set("failed = ?", false).Where("id = ?", i.ID).Where("upload = ?", c.key).Exec(ctx)
 		if err != nil {
 			return err
@@ -170,14 +171,17 @@ func (s *Service) Stage(ctx context.Context, project, id string, data io.Reader)
 func errEmpty() error { return fault.Errorf(fault.Invalid, "there are no data") }
 
 // store writes the data to files of their own and returns the image with what is known of them.
-func (s *Service) store(ctx context.Context, i Image, data io.Reader, most int64) (Image, stored, error) {
+func (s *Service) store(ctx context.Context, i Image, data io.Reader, c claim) (Image, stored, error) {
 	files := stored{}
 	sig, err := s.signature(i.Properties, db.Now())
 	if err != nil {
 		return i, files, err
 	}
-	peek := bufio.NewReaderSize(data, 64<<10)
+	peek := bufio.NewReaderSize(io.LimitReader(data, c.most+1), 64<<10)
 	head, _ := peek.Peek(headSize)
+	if c.origin != nil && c.origin.Format == "" {
+		i.DiskFormat = told(head)
+	}
 	if err := agrees(i.DiskFormat, head); err != nil {
 		return i, files, err
 	}
@@ -186,7 +190,12 @@ func (s *Service) store(ctx context.Context, i Image, data io.Reader, most int64
 	if sig != nil {
 		hashes = append(hashes, sig.hash)
 	}
-	path, size, err := s.spool(ctx, peek, most, hashes...)
+	var digest *proof
+	if c.origin != nil {
+		digest = c.origin.digest().proof()
+		hashes = append(hashes, digest)
+	}
+	path, size, err := s.spool(ctx, peek, c.most, hashes...)
 	if err != nil {
 		return i, files, err
 	}
@@ -195,6 +204,11 @@ func (s *Service) store(ctx context.Context, i Image, data io.Reader, most int64
 	files[i.SHA512] = path
 	if sig != nil {
 		if err := sig.verify(); err != nil {
+			return i, files, err
+		}
+	}
+	if digest != nil {
+		if err := digest.verify(); err != nil {
 			return i, files, err
 		}
 	}

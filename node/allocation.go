@@ -24,15 +24,16 @@ type Allocation struct {
 	Traits        []string                   `json:"traits"`
 	Candidates    []string                   `json:"candidate_nodes"`
 	Project       string                     `json:"owner"`
-	State         string                     `json:"-"` // active or error
+	State         string                     `json:"-"` // allocating, active or error
 	LastError     string                     `json:"-"`
 	Extra         map[string]json.RawMessage `json:"extra"`
 	CreatedAt     time.Time                  `json:"-"`
 	UpdatedAt     time.Time                  `json:"-"`
 }
 
-// The states of an allocation. It is decided within the call that makes it.
+// The states of an allocation.
 const (
+	Allocating   = "allocating" // a conductor will look for a node within moments
 	Allocated    = "active"
 	NotAllocated = "error"
 )
@@ -50,20 +51,20 @@ func (a *Allocation) check(_ context.Context, _ *Service) error {
 	return nil
 }
 
-// Allocate claims a node that fits: free, available, of the class, with the traits, and one of the candidates where
-// there are any. An allocation for which there is none is kept, in error with the reason. With backfill the node is the given one, which may be active already.
+// Allocate asks for a node that fits: free, available, of the class, with the traits, and one of the candidates where
+// there are any. A conductor claims it soon. With backfill the node is the given one, which may be active already, and is claimed
+// at once.
 func (s *Service) Allocate(ctx context.Context, a Allocation) (Allocation, error) {
 	backfill := a.NodeID != ""
 	if a.ResourceClass == "" && !backfill {
 		return a, fault.Field("resource_class", "is missing")
 	}
-	want := Want{ResourceClass: a.ResourceClass, Traits: a.Traits, Project: a.Project}
-	for _, ref := range a.Candidates {
+	for i, ref := range a.Candidates {
 		n, err := s.Get(ctx, ref)
 		if err != nil {
 			return a, fault.Field("candidate_nodes", "there is no node %q", ref)
 		}
-		want.Among = append(want.Among, n.ID)
+		a.Candidates[i] = string(n.ID)
 	}
 	if a.ID == "" {
 		a.ID = uuid.NewString()
@@ -75,32 +76,78 @@ func (s *Service) Allocate(ctx context.Context, a Allocation) (Allocation, error
 	}
 	a.stamp(true)
 	err := s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
-		var n *Node
-		var err error
-		a.State, a.LastError = Allocated, ""
+		a.State, a.LastError = Allocating, ""
 		if backfill {
-			n, err = s.backfill(ctx, tx, &a)
-		} else {
-			n, _, err = s.Choose(ctx, tx, want, a.ID)
-		}
-		switch {
-		case err == nil:
-			a.NodeID, a.ResourceClass = n.ID, n.ResourceClass
-			if _, err := tx.NewUpdate().Model((*Node)(nil)).Set("allocation_id = ?", a.ID).Where("id = ?", n.ID).Exec(ctx); err != nil {
+			n, err := s.backfill(ctx, tx, &a)
+			if err != nil {
 				return err
 			}
-		case fault.Is(err, fault.Conflict) && !backfill:
-			a.State, a.LastError = NotAllocated, fault.Message(err)
-		default:
-			return err
+			if err := s.allocated(ctx, tx, &a, n); err != nil {
+				return err
+			}
 		}
-		_, err = tx.NewInsert().Model(&a).Exec(ctx)
+		_, err := tx.NewInsert().Model(&a).Exec(ctx)
 		if db.Duplicate(err) {
 			return fault.Errorf(fault.Conflict, "there is an allocation with the name %q or the UUID %s already", a.Name, a.ID)
 		}
 		return err
 	})
 	return a, err
+}
+
+// allocated claims a node for an allocation.
+func (s *Service) allocated(ctx context.Context, tx db.Tx, a *Allocation, n *Node) error {
+	a.State, a.NodeID, a.ResourceClass = Allocated, n.ID, n.ResourceClass
+	_, err := tx.NewUpdate().Model((*Node)(nil)).Set("allocation_id = ?", a.ID).Where("id = ?", n.ID).Exec(ctx)
+	return err
+}
+
+// AllocatePending claims nodes for the allocations that wait, eldest first. One for which there is none is kept, in error with the
+// reason. It is a reconciler.
+func (s *Service) AllocatePending(ctx context.Context) error {
+	var ids []string
+	err := s.DB.Read().NewSelect().Model((*Allocation)(nil)).Column("id").Where("state = ?", Allocating).Order("created_at", "id").Scan(ctx, &ids)
+	if err != nil {
+		return fault.E(fault.Unavailable, "looking for allocations that wait", err)
+	}
+	for _, id := range ids {
+		if err := s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error { return s.allocatePending(ctx, tx, id) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Service) allocatePending(ctx context.Context, tx db.Tx, id string) error {
+	// The update locks the row: another conductor that has the same one in hand waits, and then finds it decided.
+	res, err := tx.NewUpdate().Model((*Allocation)(nil)).Set("updated_at = ?", db.Now()).Where("id = ? AND state = ?", id, Allocating).Exec(ctx)
+	if err != nil {
+		return err
+	}
+	if n, err := res.RowsAffected(); err != nil || n == 0 {
+		return err
+	}
+	a := new(Allocation)
+	if err := tx.NewSelect().Model(a).Where("id = ?", id).Scan(ctx); err != nil {
+		return err
+	}
+	want := Want{ResourceClass: a.ResourceClass, Traits: a.Traits, Project: a.Project}
+	for _, c := range a.Candidates {
+		want.Among = append(want.Among, ID(c))
+	}
+	n, _, err := s.Choose(ctx, tx, want, a.ID)
+	switch {
+	case err == nil:
+		err = s.allocated(ctx, tx, a, n)
+	case fault.Is(err, fault.Conflict):
+		a.State, a.LastError = NotAllocated, fault.Message(err)
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = tx.NewUpdate().Model(a).Column("node_id", "resource_class", "state", "last_error").WherePK().Exec(ctx)
+	return err
 }
 
 // backfill claims a node by its id: one that is available or was adopted.
@@ -177,6 +224,16 @@ func (s *Service) Deallocate(ctx context.Context, ref string) error {
 		return err
 	}
 	return s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+		// The update locks the row: a conductor that decides the allocation now waits, or has been waited for.
+		if _, err := tx.NewUpdate().Model((*Allocation)(nil)).Set("updated_at = ?", db.Now()).Where("id = ?", a.ID).Exec(ctx); err != nil {
+			return err
+		}
+		if err := tx.NewSelect().Model(&a).WherePK().Scan(ctx); err != nil {
+			if db.None(err) {
+				return nil
+			}
+			return err
+		}
 		if a.NodeID != "" {
 			if err := s.disown(ctx, tx, a); err != nil {
 				return err

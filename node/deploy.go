@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/hagane-cloud/hagane/agent/layout"
 	"github.com/hagane-cloud/hagane/agent/protocol"
@@ -47,7 +49,7 @@ func (s *Service) recordDeployment(ctx context.Context, tx db.Tx, n *Node, d Dep
 	d.NodeID, d.Files = n.ID, s.Box.Seal(filesPlace(n.ID), raw)
 	_, err = tx.NewInsert().Model(&d).On("CONFLICT (node_id) DO UPDATE").Set("image_id = EXCLUDED.image_id").Set("image = EXCLUDED.image").
 		Set("links = EXCLUDED.links").Set("files = EXCLUDED.files").Set("written = NULL").
-		Set("layout = EXCLUDED.layout").Set("laid_out = NULL").Set("standalone = EXCLUDED.standalone").Set("tenant = EXCLUDED.tenant").Exec(ctx)
+		Set("layout = EXCLUDED.layout").Set("laid_out = NULL").Set("standalone = EXCLUDED.standalone").Set("source = EXCLUDED.source").Set("tenant = EXCLUDED.tenant").Exec(ctx)
 	return fault.Wrap("recording the deployment", err)
 }
 
@@ -79,6 +81,59 @@ func (j *Job) deployment(ctx context.Context) (*Deployment, error) {
 	return d, nil
 }
 
+// fetchEvery is how often it is looked how far an image is that is being fetched.
+const fetchEvery = time.Second
+
+// fetchImage has the image of a deployment fetched that gives it by a URL. Where its checksum is in a file, that is read once.
+func fetchImage(ctx context.Context, j *Job) error {
+	d, err := j.deployment(ctx)
+	if err != nil || d.Source == nil {
+		return err
+	}
+	if strings.Contains(d.Source.Value, "://") {
+		source, err := j.Resolve(ctx, *d.Source)
+		if err != nil {
+			return wrongSource(err)
+		}
+		d.Source = &source
+		if err := j.updateDeployment(ctx, d, "source"); err != nil {
+			return err
+		}
+	}
+	got, err := j.Fetch(ctx, *d.Source, j.Run.CreatedAt)
+	if err != nil {
+		return wrongSource(err)
+	}
+	if got.Waits != "" {
+		return workflow.Polling(got.Waits, fetchEvery)
+	}
+	d.ImageID, d.Image = got.ImageID, got.Image
+	return j.updateDeployment(ctx, d, "image_id", "image")
+}
+
+// wrongSource says what to do when an image can not be fetched.
+func wrongSource(err error) error {
+	if fault.Is(err, fault.Unavailable) {
+		return err
+	}
+	return fault.Wrap("correct what the node's instance_info says of the image and deploy it again", err)
+}
+
+func (j *Job) updateDeployment(ctx context.Context, d *Deployment, columns ...string) error {
+	return j.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+		_, err := tx.NewUpdate().Model(d).Column(columns...).WherePK().Exec(ctx)
+		return err
+	})
+}
+
+// Deploying returns the ids of the images that nodes are being deployed with.
+func (s *Service) Deploying(ctx context.Context) ([]string, error) {
+	var ids []string
+	err := s.DB.Read().NewSelect().Model((*Deployment)(nil)).ColumnExpr("DISTINCT image_id").Where("image_id <> ''").
+		Where("node_id IN (?)", s.In(Deploying, Rebuilding)).Scan(ctx, &ids)
+	return ids, fault.Wrap("looking for images that are being deployed", err)
+}
+
 // writeImage has the agent stream the image to the root disk.
 func writeImage(ctx context.Context, j *Job) error {
 	if j.imaginary() {
@@ -88,7 +143,13 @@ func writeImage(ctx context.Context, j *Job) error {
 	if err != nil {
 		return err
 	}
-	root, err := layout.Hint(d.Layout, j.Node.disks(), j.Node.RootHint)
+	hint := j.Node.RootHint
+	if d.Standalone {
+		if hint, err = j.Node.rootHint(); err != nil {
+			return workflow.GiveUp(err)
+		}
+	}
+	root, err := layout.Hint(d.Layout, j.Node.disks(), hint)
 	if err != nil {
 		return workflow.GiveUp(err)
 	}
@@ -250,13 +311,23 @@ func (j *Job) findsDisk(ctx context.Context, d *bmc.Composed) (bool, error) {
 	return now.Device == bmc.None && now.Mode == bmc.UEFI && j.Node.BootMode != bmc.BIOS, nil
 }
 
-// forgetTenant drops what was deployed: nothing of the tenant's is kept with a node that goes back.
+// forgetTenant drops what was deployed: nothing of the tenant's is kept with a node that goes back. As in Ironic, what the node was
+// to be deployed with by an operator goes as well, so that no stale image comes to the next one.
 func forgetTenant(ctx context.Context, j *Job) error {
 	return j.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
 		if err := forgetConsole(ctx, tx, j.Node); err != nil {
 			return err
 		}
-		_, err := tx.NewDelete().Model((*Deployment)(nil)).Where("node_id = ?", j.Node.ID).Exec(ctx)
+		alone, err := j.Standalone(ctx, tx, j.Node.ID)
+		if err != nil {
+			return err
+		}
+		if alone {
+			if _, err := tx.NewUpdate().Model((*Node)(nil)).Set("instance_info = '{}'").Where("id = ?", j.Node.ID).Exec(ctx); err != nil {
+				return err
+			}
+		}
+		_, err = tx.NewDelete().Model((*Deployment)(nil)).Where("node_id = ?", j.Node.ID).Exec(ctx)
 		return err
 	})
 }

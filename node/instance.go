@@ -28,6 +28,38 @@ func (s *Service) Lend(ctx context.Context, tx db.Tx, id ID) (*Node, []Port, err
 	return n, ps, err
 }
 
+// Reserve lends an available node to an instance that is no server of ours before it is deployed; "" gives it back. instance is a
+// UUID that no other node has.
+func (s *Service) Reserve(ctx context.Context, id ID, instance string) error {
+	if _, err := uuid.Parse(instance); instance != "" && err != nil {
+		return fault.Field("instance_uuid", "%.40q is not a UUID", instance)
+	}
+	return s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+		n, err := get(ctx, tx, id)
+		if err != nil || n.Owner == instance {
+			return err
+		}
+		switch {
+		case n.State != Available:
+			return fault.Errorf(fault.Conflict, "instance_uuid is changed on available nodes only, and the node is %s", n.State)
+		case n.AllocationID != "":
+			return fault.Errorf(fault.Conflict, "the node is allocated: delete the allocation %s first", n.AllocationID)
+		case n.Owner != "" && instance != "":
+			return fault.Errorf(fault.Conflict, "the node has the instance %s already", n.Owner)
+		}
+		others, err := tx.NewSelect().Model((*Node)(nil)).Where("owner = ?", instance).Where("owner <> ''").Count(ctx)
+		if err != nil {
+			return err
+		}
+		if others > 0 {
+			return fault.Errorf(fault.Conflict, "another node has the instance %s", instance)
+		}
+		// The condition decides the race with whoever chooses the node meanwhile.
+		res, err := tx.NewUpdate().Model((*Node)(nil)).Set("owner = ?", instance).Where("id = ? AND owner = ? AND state = ?", id, n.Owner, Available).Exec(ctx)
+		return changed(res, err, "the node was lent to somebody else meanwhile")
+	})
+}
+
 // Standalone reports whether what is deployed on a node is no server of ours.
 func (s *Service) Standalone(ctx context.Context, q bun.IDB, id ID) (bool, error) {
 	n, err := q.NewSelect().Model((*Deployment)(nil)).Where("node_id = ? AND standalone", id).Count(ctx)

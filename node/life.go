@@ -109,7 +109,7 @@ var verify = workflow.Workflow[*Job]{Name: "verify/2", Steps: []workflow.Step[*J
 	{Name: "read the power state", Do: readPower, Within: 2 * time.Minute},
 }}
 
-var inspect = workflow.Workflow[*Job]{Name: "inspect/1", Takes: takesSite, Steps: []workflow.Step[*Job]{
+var inspect = workflow.Workflow[*Job]{Name: "inspect/2", Takes: takesSite, Steps: []workflow.Step[*Job]{
 	{Name: "power off", Do: powerOff, Within: 15 * time.Minute},
 	{Name: "join the provisioning network", Do: joinProvisioning, Undo: leaveNetworks, Within: 1 * time.Minute, Takes: takesSwitches},
 	{Name: "boot the agent", Do: bootAgent, Undo: dismissAgent, Within: 15 * time.Minute, Takes: takesBMCNetwork},
@@ -117,6 +117,7 @@ var inspect = workflow.Workflow[*Job]{Name: "inspect/1", Takes: takesSite, Steps
 	{Name: "take the inventory", Do: takeInventory, Within: 5 * time.Minute},
 	{Name: "power off after the inspection", Do: shutDown, Within: 3 * time.Minute, Skippable: true},
 	{Name: "leave the provisioning network", Do: leaveNetworks, Within: 1 * time.Minute, Takes: takesSwitches},
+	{Name: "apply the inspection rules", Do: applyRules, Within: 1 * time.Minute},
 }}
 
 var clean = workflow.Workflow[*Job]{Name: "clean/2", Takes: takesSite, Steps: []workflow.Step[*Job]{
@@ -132,7 +133,8 @@ var clean = workflow.Workflow[*Job]{Name: "clean/2", Takes: takesSite, Steps: []
 	{Name: "pass the hand-over gate", Do: passGate, Within: 3 * time.Minute},
 }}
 
-var deploy = workflow.Workflow[*Job]{Name: "deploy/2", Takes: takesSite, Steps: []workflow.Step[*Job]{
+var deploy = workflow.Workflow[*Job]{Name: "deploy/3", Takes: takesSite, Steps: []workflow.Step[*Job]{
+	{Name: "fetch the image", Do: fetchImage, Within: 4 * time.Hour},
 	{Name: "power off", Do: powerOff, Within: 15 * time.Minute},
 	{Name: "join the provisioning network", Do: joinProvisioning, Undo: leaveNetworks, Within: 1 * time.Minute, Takes: takesSwitches},
 	{Name: "boot the agent", Do: bootAgent, Undo: dismissAgent, Within: 15 * time.Minute, Takes: takesBMCNetwork},
@@ -145,10 +147,11 @@ var deploy = workflow.Workflow[*Job]{Name: "deploy/2", Takes: takesSite, Steps: 
 	{Name: "boot from disk", Do: bootFromDisk, Undo: powerOff, Within: 15 * time.Minute, Takes: takesBMCNetwork},
 }}
 
-// rebuild is deploy for a node that runs its tenant's system: it leaves the tenant's networks first.
-var rebuild = workflow.Workflow[*Job]{Name: "rebuild/2", Takes: takesSite, Steps: slices.Concat([]workflow.Step[*Job]{
+// rebuild is deploy for a node that runs its tenant's system, which it does until the image is there: it leaves the tenant's
+// networks then.
+var rebuild = workflow.Workflow[*Job]{Name: "rebuild/3", Takes: takesSite, Steps: slices.Concat(deploy.Steps[:1], []workflow.Step[*Job]{
 	{Name: "leave the tenant's networks", Do: leaveNetworks, Within: 16 * time.Minute, Takes: takesSwitches},
-}, deploy.Steps[1:])}
+}, deploy.Steps[2:])}
 
 var adopt = workflow.Workflow[*Job]{Name: "adopt/1", Steps: []workflow.Step[*Job]{
 	{Name: "reach the BMC", Do: reachBMC, Within: 3 * time.Minute},

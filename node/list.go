@@ -24,6 +24,7 @@ type Filter struct {
 	Described                    string // a part of the description
 	Parent                       ID
 	State                        State
+	Conductor                    string   // name of who keeps them
 	Provision                    string   // Ironic's name of the state
 	Shards                       []string // any of these
 	Associated, Held, Retired    *bool
@@ -103,6 +104,13 @@ func (s *Service) ByIDs(ctx context.Context, ids []ID) ([]Node, error) {
 // listing makes the query of a list.
 func (s *Service) listing(ctx context.Context, q *bun.SelectQuery, f Filter) (*bun.SelectQuery, error) {
 	q = f.match(q.Limit(int64(f.Limit)))
+	if f.Conductor != "" {
+		kept, err := s.keptBy(ctx, f.Conductor)
+		if err != nil {
+			return nil, err
+		}
+		q = q.Where("id IN (?)", bun.In(append(kept, ""))) // a list must not be empty
+	}
 	key := "created_at"
 	if f.Sort != "" {
 		column, ok := SortKeys[f.Sort]
@@ -124,6 +132,28 @@ func (s *Service) listing(ctx context.Context, q *bun.SelectQuery, f Filter) (*b
 		q = q.Where("(?, id) "+beyond+" (SELECT ?, id FROM node WHERE id = ?)", bun.Ident(key), bun.Ident(key), m.ID)
 	}
 	return q, nil
+}
+
+// keptBy returns the ids of the nodes that a conductor keeps.
+func (s *Service) keptBy(ctx context.Context, conductor string) ([]ID, error) {
+	crew, err := s.Engine.Crew(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []struct {
+		ID             ID
+		ConductorGroup string
+	}
+	if err := s.DB.Read().NewSelect().Model((*Node)(nil)).Column("id", "conductor_group").Scan(ctx, &all); err != nil {
+		return nil, fault.E(fault.Internal, "listing nodes by their conductors", err)
+	}
+	var kept []ID
+	for _, n := range all {
+		if crew.Keeper(n.ConductorGroup, string(n.ID)) == conductor {
+			kept = append(kept, n.ID)
+		}
+	}
+	return kept, nil
 }
 
 // match restricts a query to what the filter selects.

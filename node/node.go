@@ -147,6 +147,25 @@ type Deployment struct {
 	// Standalone says that it is no server's: an operator deployed the node.
 	Standalone bool
 	Tenant     string // the project that it is for; "" is the operator's
+	// Source is where the image comes from that is no image of the registry; nil is none. ImageID and Image are known when it
+	// has been fetched.
+	Source *Source
+}
+
+// Source says by its URL what a node is deployed with.
+type Source struct {
+	URL    string `json:"url"`
+	Algo   string `json:"algo,omitempty"` // of the checksum; "" is told by its length
+	Value  string `json:"value"`          // the checksum in hex, or the URL of a file of checksums
+	Format string `json:"format,omitempty"`
+	Inside bool   `json:"inside,omitempty"` // whether private addresses may be asked
+}
+
+// Fetched is how far the image of a source is: it is there once there is nothing that it waits for.
+type Fetched struct {
+	ImageID string
+	Image   Image
+	Waits   string // for what; for people
 }
 
 // Image is what the agent must know of an image.

@@ -69,6 +69,11 @@ type Options struct {
 	// Swarm says how agents take an image from each other, by the SHA-512 of its raw data; nil when they do not. nil: they
 	// never do.
 	Swarm func(image string) (*protocol.Swarm, error)
+	// Resolve returns a source whose checksum is a value.
+	Resolve func(ctx context.Context, from Source) (Source, error)
+	// Fetch has the image of a source whose checksum is a value fetched, and says how far that is. since is when the caller began to
+	// wait: what failed before is tried anew. nil, as Resolve: there are no sources.
+	Fetch func(ctx context.Context, from Source, since time.Time) (Fetched, error)
 	// Wrote is told of each image that an agent wrote; nil: nobody is.
 	Wrote func(w protocol.Written)
 	Log   *slog.Logger

@@ -27,6 +27,7 @@ var askable = map[string]stepper{
 	"*.power_off":                func(ctx context.Context, j *Job, _ map[string]json.RawMessage) error { return powerOff(ctx, j) },
 	"*.reboot":                   rebootStep,
 	"*.wait":                     waitStep,
+	holdStep:                     nil, // by the run
 	"bios.apply_configuration":   applyConfiguration,
 	"bios.factory_reset":         asDeed(Deed{Do: ResetSettings}),
 	"firmware.update":            updateFirmware,
@@ -38,6 +39,9 @@ var askable = map[string]stepper{
 
 // eraseStep erases all disks, as cleaning does.
 const eraseStep = "deploy.erase_devices"
+
+// holdStep holds the run until an operator lets it go on.
+const holdStep = "*.hold"
 
 // AskableSteps are the names of the steps that can be asked for.
 func AskableSteps() []string { return slices.Sorted(maps.Keys(askable)) }
@@ -119,6 +123,9 @@ func takeSteps(ctx context.Context, j *Job) error {
 	}
 	for ; at.Done < len(steps); at.Done++ {
 		k, _ := steps[at.Done].key()
+		if k == holdStep {
+			return j.holdBefore(ctx, at)
+		}
 		take := askable[k]
 		if take == nil || (j.imaginary() && !strings.HasPrefix(k, "*")) {
 			continue
@@ -134,6 +141,21 @@ func takeSteps(ctx context.Context, j *Job) error {
 		}
 	}
 	return nil
+}
+
+// holdBefore holds the run, so that it goes on with the next step when it is released. A run that breaks off before that is
+// recorded is held once more, rather than not at all.
+func (j *Job) holdBefore(ctx context.Context, at taken) error {
+	at.Done++
+	if err := j.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+		return j.Engine.Hold(ctx, tx, string(j.Node.ID), fmt.Sprintf("the step %d that was asked for", at.Done))
+	}); err != nil {
+		return err
+	}
+	if err := j.found(ctx, stepsTaken, at, holdStep, Proven); err != nil {
+		return err
+	}
+	return workflow.Waiting("an operator to let it go on (unhold)")
 }
 
 // ifErasing does something only in runs that were asked to erase the disks.

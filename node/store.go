@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -63,6 +65,37 @@ func (s *Service) Phases(ctx context.Context, nodes []Node) (map[ID]workflow.Run
 		out[ID(r.Subject)] = r
 	}
 	return out, nil
+}
+
+// Standing returns nodes by their ids, in any order, with the runs of those that have one. Where a run ends between the two readings
+// both are read again: a run that has failed comes with the node's last error.
+func (s *Service) Standing(ctx context.Context, ids []ID) ([]Node, map[ID]workflow.Run, error) {
+	nodes, runs, err := s.withRuns(ctx, ids)
+	if err != nil {
+		return nil, nil, err
+	}
+	var torn []ID
+	for _, n := range nodes {
+		if r := runs[n.ID]; n.RunID != "" && (r.Phase == workflow.Done || (r.Phase == workflow.Failed && n.LastError == "")) {
+			torn = append(torn, n.ID)
+			delete(runs, n.ID)
+		}
+	}
+	if len(torn) == 0 {
+		return nodes, runs, nil
+	}
+	again, now, err := s.withRuns(ctx, torn)
+	maps.Copy(runs, now)
+	return append(slices.DeleteFunc(nodes, func(n Node) bool { return slices.Contains(torn, n.ID) }), again...), runs, err
+}
+
+func (s *Service) withRuns(ctx context.Context, ids []ID) ([]Node, map[ID]workflow.Run, error) {
+	nodes, err := s.ByIDs(ctx, ids)
+	if err != nil {
+		return nil, nil, err
+	}
+	runs, err := s.Phases(ctx, nodes)
+	return nodes, runs, err
 }
 
 // Events returns what happened to a node, newest first.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/hagane-cloud/hagane/db"
 	"github.com/hagane-cloud/hagane/fault"
+	"github.com/hagane-cloud/hagane/image"
 	"github.com/hagane-cloud/hagane/network"
 	"github.com/hagane-cloud/hagane/node"
 )
@@ -27,7 +28,7 @@ func (s *Service) DeployNode(ctx context.Context, id node.ID, drive *ConfigDrive
 		if err != nil {
 			return err
 		}
-		d, err := s.imageOf(ctx, tx, n)
+		d, err := s.imageOf(n, func(id string) (image.Image, error) { return s.images.GetTx(ctx, tx, id) })
 		if err != nil {
 			return err
 		}
@@ -43,24 +44,26 @@ func (s *Service) DeployNode(ctx context.Context, id node.ID, drive *ConfigDrive
 	})
 }
 
-// imageOf finds the image that a node's instance_info names in the registry. Nodes without hardware need none.
-func (s *Service) imageOf(ctx context.Context, tx db.Tx, n *node.Node) (node.Deployment, error) {
-	var source string
-	if raw, ok := n.InstanceInfo["image_source"]; ok {
-		if err := json.Unmarshal(raw, &source); err != nil {
-			return node.Deployment{}, fault.Field("instance_info/image_source", "must be a string")
-		}
+// imageOf finds the image that a node's instance_info names: in the registry, or by its URL. Nodes without hardware need none.
+func (s *Service) imageOf(n *node.Node, find func(id string) (image.Image, error)) (node.Deployment, error) {
+	source, err := instanceText(n, "image_source")
+	if err == nil {
+		err = n.CheckRoot()
+	}
+	if err != nil {
+		return node.Deployment{}, err
 	}
 	if source == "" && n.Driver == "fake" {
 		return node.Deployment{}, nil
 	}
 	if source == "" {
-		return node.Deployment{}, fault.Field("instance_info/image_source", "is missing: set it to the UUID of an image (baremetal node set --instance-info image_source=UUID)")
+		return node.Deployment{}, fault.Field("instance_info/image_source", "is missing: set it to the UUID of an image, or to a URL (baremetal node set --instance-info image_source=UUID)")
 	}
 	if strings.Contains(source, "://") && !strings.HasPrefix(source, "glance://") {
-		return node.Deployment{}, fault.Field("instance_info/image_source", "images are taken from the registry: upload or import %s there and give its UUID", source)
+		from, err := sourceOf(n)
+		return node.Deployment{Source: &from}, err
 	}
-	img, err := s.images.GetTx(ctx, tx, strings.TrimPrefix(source, "glance://"))
+	img, err := find(strings.TrimPrefix(source, "glance://"))
 	if err != nil {
 		return node.Deployment{}, err
 	}

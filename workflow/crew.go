@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -79,7 +80,7 @@ func (e *Engine) working(ctx context.Context, q bun.IDB) ([]Member, error) {
 	}
 	read := time.Now()
 	var all []Member
-	err := q.NewSelect().Model(&all).Column("id", "grp", "workflows").Where("NOT draining").
+	err := q.NewSelect().Model(&all).Column("id", "host", "grp", "workflows").Where("NOT draining").
 		Where("seen >= "+e.db.NowMillis()+" - ?", LeaseTime.Milliseconds()).Order("id").Scan(ctx)
 	if err != nil {
 		return nil, fault.E(fault.Unavailable, "reading who is at work", err)
@@ -128,6 +129,35 @@ func (e *Engine) Keeps(ctx context.Context, h Holder) (func(group, subject strin
 func (e *Engine) KeeperOf(ctx context.Context, group, subject string) (Holder, error) {
 	members, err := e.working(ctx, e.db.Read())
 	return keeper(members, group, "", subject), err
+}
+
+// Crew is the conductors that take work at a moment.
+type Crew struct{ members []Member }
+
+// Crew returns the conductors that take work.
+func (e *Engine) Crew(ctx context.Context) (Crew, error) {
+	members, err := e.working(ctx, e.db.Read())
+	return Crew{members}, err
+}
+
+// Keeper returns the name of who looks after a subject of a group; "" when no conductor of the group takes work.
+func (c Crew) Keeper(group, subject string) string {
+	h := keeper(c.members, group, "", subject)
+	for _, m := range c.members {
+		if m.ID == h {
+			return m.Name()
+		}
+	}
+	return ""
+}
+
+// String is the same for two crews only when they keep the same subjects.
+func (c Crew) String() string {
+	var b strings.Builder
+	for _, m := range c.members {
+		b.WriteString(string(m.ID) + "\x00" + m.Group + "\x00")
+	}
+	return b.String()
 }
 
 // SignOn makes a conductor known, so that it is given work. alone says that it has no other beside it: those that stand there are dead.

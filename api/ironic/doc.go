@@ -52,6 +52,9 @@ func nodeDoc(r *api.Request, n *node.Node, run workflow.Run) api.Object {
 	}
 	props := ownProperties(n)
 	for k, v := range n.Properties {
+		if _, own := props[k]; own {
+			continue
+		}
 		if i, err := strconv.Atoi(v); err == nil {
 			props[k] = i
 			continue
@@ -64,14 +67,14 @@ func nodeDoc(r *api.Request, n *node.Node, run workflow.Run) api.Object {
 	}
 	d := api.Object{"uuid": n.ID, "name": orNull(n.Name), "driver": theirs(n.Driver), "driver_info": info, "properties": props, "extra": orObject(n.Extra),
 		"resource_class": n.ResourceClass, "description": orNull(n.Description), "traits": orList(n.Traits), "conductor_group": n.ConductorGroup,
-		"chassis_uuid": orNull(n.ChassisID), "conductor": nil, "parent_node": orNull(string(n.ParentID)), "raid_config": api.Object{}, "target_raid_config": orObject(n.TargetRAID),
+		"chassis_uuid": orNull(n.ChassisID), "parent_node": orNull(string(n.ParentID)), "raid_config": api.Object{}, "target_raid_config": orObject(n.TargetRAID),
 		"provision_state": node.ProvisionState(n.State, run.Phase), "target_provision_state": orNull(node.TargetState(n.State, run.Phase)),
 		"power_state": powerWord(n.Power), "target_power_state": orNull(targetWord(n.PowerTarget)), "last_error": orNull(n.LastError),
 		"maintenance": len(n.Holds) > 0, "maintenance_reason": reason, "fault": kind, "instance_uuid": orNull(n.Owner), "instance_info": orObject(n.InstanceInfo),
 		"deploy_step": api.Object{}, "clean_step": api.Object{}, "service_step": api.Object{}, "driver_internal_info": internal(run),
 		"provision_updated_at": api.Time(n.StateAt), "created_at": api.Time(n.CreatedAt), "updated_at": api.Time(n.UpdatedAt),
 		"inspection_finished_at": api.Time(n.InspectedAt.Time), "inspection_started_at": nil, "console_enabled": recorded(n), "protected": n.Protected, "protected_reason": orNull(n.ProtectedReason),
-		"retired": n.Retired, "retired_reason": orNull(n.RetiredReason), "owner": orNull(n.Project), "lessee": orNull(n.Lessee), "reservation": nil, "boot_mode": n.BootMode,
+		"disable_power_off": false, "retired": n.Retired, "retired_reason": orNull(n.RetiredReason), "owner": orNull(n.Project), "lessee": orNull(n.Lessee), "reservation": nil, "boot_mode": n.BootMode,
 		"secure_boot": nil, "shard": orNull(n.Shard), "network_data": orObject(n.NetworkData), "automated_clean": orFlag(n.AutomatedClean), "allocation_uuid": orNull(n.AllocationID), "links": self(r, "nodes", string(n.ID)), "ports": self(r, "nodes", string(n.ID)+"/ports")}
 	for _, i := range []string{"power", "management"} {
 		d[i+"_interface"] = n.Driver
@@ -139,7 +142,7 @@ func setBootBy(n *node.Node, word *string) error {
 
 // ownProperties are the properties that we keep in fields of their own.
 func ownProperties(n *node.Node) map[string]any {
-	props := map[string]any{"capabilities": "boot_mode:" + string(n.BootMode), "zone": n.Zone}
+	props := map[string]any{"capabilities": n.Capabilities(), "zone": n.Zone}
 	if n.RootHint != (protocol.RootHint{}) {
 		props["root_device"] = n.RootHint
 	}
@@ -262,7 +265,11 @@ func (i *ironic) showNode(w http.ResponseWriter, r *api.Request, status int, n *
 	if err != nil {
 		return err
 	}
-	d, err := picked(r, n, runs[n.ID], fieldsOf(r))
+	crew, err := i.Engine.Crew(r.Context())
+	if err != nil {
+		return err
+	}
+	d, err := picked(r, n, runs[n.ID], crew, fieldsOf(r))
 	if err != nil {
 		return err
 	}

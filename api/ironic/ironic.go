@@ -21,7 +21,7 @@ const Prefix = "/baremetal"
 // The microversions that are spoken: 1.minMicro to 1.maxMicro.
 const (
 	minMicro = 1
-	maxMicro = 94
+	maxMicro = 97
 )
 
 const (
@@ -96,7 +96,7 @@ func (i *ironic) root(w http.ResponseWriter, r *api.Request) error {
 
 func (i *ironic) v1(w http.ResponseWriter, r *api.Request) error {
 	out := api.Object{"id": "v1", "version": i.versionDoc(r), "media_types": []api.Object{{"base": "application/json", "type": "application/vnd.openstack.ironic.v1+json"}}}
-	for _, name := range []string{"nodes", "ports", "portgroups", "chassis", "drivers", "conductors", "allocations", "deploy_templates", "runbooks", "volume", "shards"} {
+	for _, name := range []string{"nodes", "ports", "portgroups", "chassis", "drivers", "conductors", "allocations", "deploy_templates", "runbooks", "inspection_rules", "volume", "shards"} {
 		out[name] = []api.Object{{"rel": "self", "href": api.BaseURL(r.Request) + Prefix + "/v1/" + name + "/"}}
 	}
 	return api.JSON(w, http.StatusOK, out)

@@ -59,7 +59,7 @@ func nodeFilter(r *api.Request) (node.Filter, error) {
 	p, err := page(r)
 	f := node.Filter{Driver: ours(q.Get("driver")), ResourceClass: q.Get("resource_class"), Owner: q.Get("instance_uuid"), Chassis: q.Get("chassis_uuid"),
 		ConductorGroup: q.Get("conductor_group"), Project: q.Get("owner"), Lessee: q.Get("lessee"), Fault: q.Get("fault"), Described: q.Get("description_contains"),
-		Parent: node.ID(q.Get("parent_node")), Provision: q.Get("provision_state"), Seen: seen(r), Marker: p.Marker, Limit: p.Limit, Sort: q.Get("sort_key")}
+		Parent: node.ID(q.Get("parent_node")), Provision: q.Get("provision_state"), Conductor: q.Get("conductor"), Seen: seen(r), Marker: p.Marker, Limit: p.Limit, Sort: q.Get("sort_key")}
 	for _, v := range q["shard"] {
 		f.Shards = append(f.Shards, strings.Split(v, ",")...)
 	}
@@ -143,6 +143,9 @@ func (i *ironic) validate(w http.ResponseWriter, r *api.Request) error {
 			out[name] = api.Object{"result": false, "reason": fault.Message(err)}
 		}
 	}
+	if err := i.servers.CheckInstance(r.Context(), n); err != nil {
+		out["deploy"] = api.Object{"result": false, "reason": fault.Message(err)}
+	}
 	if err := i.CanBoot(n); err != nil {
 		out["boot"] = api.Object{"result": false, "reason": fault.Message(err)}
 	}
@@ -157,7 +160,11 @@ func (i *ironic) inventory(w http.ResponseWriter, r *api.Request) error {
 	if n.Inventory == nil {
 		return fault.Errorf(fault.NotFound, "the node has no inventory yet; inspect it")
 	}
-	return api.JSON(w, http.StatusOK, api.Object{"inventory": n.Inventory, "plugin_data": api.Object{}})
+	inv, err := node.Inventory(n.Inventory)
+	if err != nil {
+		return err
+	}
+	return api.JSON(w, http.StatusOK, api.Object{"inventory": inv, "plugin_data": api.Object{}})
 }
 
 func (i *ironic) history(w http.ResponseWriter, r *api.Request) error {

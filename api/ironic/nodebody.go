@@ -9,7 +9,6 @@ import (
 
 	"github.com/hagane-cloud/hagane/agent/protocol"
 	"github.com/hagane-cloud/hagane/api"
-	"github.com/hagane-cloud/hagane/bmc"
 	"github.com/hagane-cloud/hagane/fault"
 	"github.com/hagane-cloud/hagane/node"
 )
@@ -43,6 +42,7 @@ type nodeBody struct {
 	InstanceInfo    raw            `json:"instance_info"`
 	InstanceUUID    *string        `json:"instance_uuid"`
 	NetworkData     raw            `json:"network_data"`
+	DisablePowerOff any            `json:"disable_power_off"`
 	Maintenance     any            `json:"maintenance"`
 	Reason          *string        `json:"maintenance_reason"`
 }
@@ -83,6 +83,13 @@ func (b *nodeBody) apply(i *ironic, r *api.Request, n *node.Node) (password *str
 		}
 		*to.out = set != nil && *set
 	}
+	on, err := flag("disable_power_off", b.DisablePowerOff)
+	if err != nil {
+		return nil, err
+	}
+	if on != nil && *on {
+		return nil, fault.Field("disable_power_off", "can not be true here: a node is handed over only when it was read as off")
+	}
 	clean, err := flag("automated_clean", b.AutomatedClean)
 	if err != nil {
 		return nil, err
@@ -117,7 +124,9 @@ func document(n *node.Node) api.Object {
 	}
 	props := ownProperties(n)
 	for k, v := range n.Properties {
-		props[k] = v
+		if _, own := props[k]; !own {
+			props[k] = v
+		}
 	}
 	return api.Object{"name": n.Name, "driver": theirs(n.Driver), "driver_info": info, "properties": props, "extra": orObject(n.Extra),
 		"resource_class": n.ResourceClass, "description": n.Description, "boot_interface": bootWord(n), "chassis_uuid": orNull(n.ChassisID),
@@ -179,9 +188,10 @@ func (i *ironic) patchNode(w http.ResponseWriter, r *api.Request) error {
 			}
 		}
 	}
-	if or(b.InstanceUUID) != n.Owner {
-		return fault.Field("instance_uuid", "is set by deploying or allocating the node")
+	if err := i.Reserve(r.Context(), n.ID, strings.ToLower(or(b.InstanceUUID))); err != nil {
+		return err
 	}
+	n.Owner = strings.ToLower(or(b.InstanceUUID))
 	password, err := b.apply(i, r, n)
 	if err != nil {
 		return err
@@ -227,26 +237,22 @@ func setInfo(n *node.Node, info map[string]any) *string {
 	return password
 }
 
-// setProperties takes properties over; capabilities hold the boot mode, and zone says where the node stands.
+// setProperties takes properties over; capabilities hold the boot mode among others, and zone says where the node stands.
 func setProperties(n *node.Node, props map[string]any) error {
 	n.Properties, n.RootHint = map[string]string{}, protocol.RootHint{}
 	for k, v := range props {
 		switch k {
 		case "capabilities":
-			for _, c := range strings.Split(fmt.Sprint(v), ",") {
-				if mode, ok := strings.CutPrefix(c, "boot_mode:"); ok {
-					n.BootMode = bmc.Mode(mode)
-				}
-			}
+			n.SetCapabilities(fmt.Sprint(v))
 		case "zone":
 			n.Zone = fmt.Sprint(v)
 		case "root_device":
 			raw, err := json.Marshal(v)
 			if err == nil {
-				err = json.Unmarshal(raw, &n.RootHint)
+				n.RootHint, err = node.ParseHint(raw)
 			}
 			if err != nil {
-				return fault.Field("properties/root_device", "must be an object with name, serial, wwn or model")
+				return fault.Wrap("properties", err)
 			}
 		default:
 			n.Properties[k] = fmt.Sprint(v)

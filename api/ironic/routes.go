@@ -140,6 +140,13 @@ func (i *ironic) recordRoutes() []api.Route {
 		{"PATCH", "/v1/runbooks/{template}", api.Operators, book.patch},
 		{"DELETE", "/v1/runbooks/{template}", api.Operators, book.delete},
 
+		{"GET", "/v1/inspection_rules", api.OperatorsRead, i.inspectionRules},
+		{"POST", "/v1/inspection_rules", api.Operators, i.createInspectionRule},
+		{"DELETE", "/v1/inspection_rules", api.Operators, i.deleteInspectionRules},
+		{"GET", "/v1/inspection_rules/{rule}", api.OperatorsRead, i.inspectionRule},
+		{"PATCH", "/v1/inspection_rules/{rule}", api.Operators, i.patchInspectionRule},
+		{"DELETE", "/v1/inspection_rules/{rule}", api.Operators, i.deleteInspectionRule},
+
 		{"GET", "/v1/volume", api.OperatorsRead, i.volumeRoot},
 		{"GET", "/v1/volume/connectors", api.OperatorsRead, connectors.list},
 		{"POST", "/v1/volume/connectors", api.Operators, connectors.create},

@@ -16,7 +16,7 @@ var nodeSince = since{
 	"management_interface": 31, "power_interface": 31, "raid_interface": 31, "vendor_interface": 31, "storage_interface": 33, "traits": 37,
 	"rescue_interface": 38, "bios_interface": 40, "fault": 42, "deploy_step": 44, "conductor_group": 46, "automated_clean": 47, "protected": 48,
 	"protected_reason": 48, "conductor": 49, "owner": 50, "description": 51, "allocation_uuid": 52, "retired": 61, "retired_reason": 61,
-	"lessee": 65, "network_data": 66, "boot_mode": 75, "secure_boot": 75, "shard": 82, "parent_node": 83, "firmware_interface": 86, "service_step": 87,
+	"lessee": 65, "network_data": 66, "boot_mode": 75, "secure_boot": 75, "shard": 82, "parent_node": 83, "firmware_interface": 86, "service_step": 87, "disable_power_off": 95,
 }
 
 var portSince = since{

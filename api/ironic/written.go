@@ -58,22 +58,28 @@ func (t *writings) put(w writing, text []byte) {
 }
 
 // viewOf is all of a request that changes how a node is written.
-func viewOf(r *api.Request, fields []string) string {
+func viewOf(r *api.Request, crew workflow.Crew, fields []string) string {
 	hidden := "all"
 	if seen(r) != "" {
 		hidden = "hidden"
 	}
-	return strings.Join([]string{api.BaseURL(r.Request), strconv.Itoa(microOf(r)), hidden, strings.Join(fields, ",")}, "\x00")
+	return strings.Join([]string{api.BaseURL(r.Request), strconv.Itoa(microOf(r)), hidden, strings.Join(fields, ","), crew.String()}, "\x00")
 }
 
 // picked is a node as a request asks for it.
-func picked(r *api.Request, n *node.Node, run workflow.Run, fields []string) (api.Object, error) {
-	return pick(nodeSince.at(microOf(r), nodeDoc(r, n, run)), fields)
+func picked(r *api.Request, n *node.Node, run workflow.Run, crew workflow.Crew, fields []string) (api.Object, error) {
+	d := nodeDoc(r, n, run)
+	d["conductor"] = orNull(crew.Keeper(n.ConductorGroup, string(n.ID)))
+	return pick(nodeSince.at(microOf(r), d), fields)
 }
 
 // write returns the nodes with these heads as JSON, in their order. A node that is gone meanwhile is left out.
 func (i *ironic) write(r *api.Request, heads []node.Head, fields []string) ([][]byte, error) {
-	view, texts, missing := viewOf(r, fields), make([][]byte, len(heads)), []node.ID(nil)
+	crew, err := i.Engine.Crew(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	view, texts, missing := viewOf(r, crew, fields), make([][]byte, len(heads)), []node.ID(nil)
 	at := map[node.ID]int{}
 	for k, h := range heads {
 		if h.RunID == "" {
@@ -84,17 +90,13 @@ func (i *ironic) write(r *api.Request, heads []node.Head, fields []string) ([][]
 			at[h.ID] = k
 		}
 	}
-	nodes, err := i.ByIDs(r.Context(), missing)
-	if err != nil {
-		return nil, err
-	}
-	runs, err := i.Phases(r.Context(), nodes)
+	nodes, runs, err := i.Standing(r.Context(), missing)
 	if err != nil {
 		return nil, err
 	}
 	for k := range nodes {
 		n := &nodes[k]
-		d, err := picked(r, n, runs[n.ID], fields)
+		d, err := picked(r, n, runs[n.ID], crew, fields)
 		if err != nil {
 			return nil, err
 		}

@@ -16,14 +16,25 @@ const imageService = "image"
 // imageOptions are what the image registry works with.
 func (c *cloud) imageOptions() (image.Options, error) {
 	o := image.Options{DB: c.db, Dir: filepath.Join(c.o.data, "images"), Certificates: filepath.Join(c.o.data, "certificates"), Limits: c.imageLimits, Audit: c.audit, Log: c.log}
-	for _, text := range c.o.importFrom {
+	var err error
+	if o.From, err = prefixes("--import-from", c.o.importFrom); err != nil {
+		return o, err
+	}
+	o.DeployFrom, err = prefixes("--deploy-from", c.o.deployFrom)
+	return o, err
+}
+
+// prefixes reads the prefixes of a flag.
+func prefixes(flag string, texts []string) ([]netip.Prefix, error) {
+	var all []netip.Prefix
+	for _, text := range texts {
 		p, err := netip.ParsePrefix(text)
 		if err != nil {
-			return o, fault.Errorf(fault.Invalid, "--import-from: %q is no prefix such as 10.20.0.0/16", text)
+			return nil, fault.Errorf(fault.Invalid, "%s: %q is no prefix such as 10.20.0.0/16", flag, text)
 		}
-		o.From = append(o.From, p.Masked())
+		all = append(all, p.Masked())
 	}
-	return o, nil
+	return all, nil
 }
 
 // imageLimits are the limits that the operator has registered for the image service at the identity service, as Glance has

@@ -36,6 +36,16 @@ type allocationDoc struct {
 	LastError   string `json:"last_error"`
 }
 
+// decided waits until an allocation has a node, or none.
+func (c *testCloud) decided(id string) (a allocationDoc) {
+	c.Helper()
+	c.until(patience, "the allocation to be decided", func() bool {
+		a = bm[allocationDoc](c, c.admin, "GET", "/allocations/"+id, nil)
+		return a.State != "allocating"
+	})
+	return a
+}
+
 // TestOperatorDeploysByIronic leads a node through an operator's life without servers: allocated, deployed with an image and
 // a config drive, serviced, rebuilt, taken back; cleaned by steps; adopted; retired.
 func TestOperatorDeploysByIronic(t *testing.T) {
@@ -46,10 +56,13 @@ func TestOperatorDeploysByIronic(t *testing.T) {
 		port := must[struct{ Port struct{ ID string } }](c, c.admin, "POST", "network", "/v2.0/ports", object{"port": object{"network_id": g.network}})
 
 		a := bm[allocationDoc](c, c.admin, "POST", "/allocations", object{"name": "a1", "resource_class": "baremetal"})
-		if a.State != "active" || a.Node != id {
+		if a.State != "allocating" || a.Node != "" {
+			t.Errorf("a new allocation: %+v", a)
+		}
+		if a = c.decided(a.UUID); a.State != "active" || a.Node != id {
 			t.Fatalf("%+v", a)
 		}
-		if b := bm[allocationDoc](c, c.admin, "POST", "/allocations", object{"resource_class": "baremetal"}); b.State != "error" || !strings.Contains(b.LastError, "1 in use") {
+		if b := c.decided(bm[allocationDoc](c, c.admin, "POST", "/allocations", object{"resource_class": "baremetal"}).UUID); b.State != "error" || !strings.Contains(b.LastError, "1 in use") {
 			t.Errorf("an allocation for which there is no node: %+v", b)
 		}
 		bm[any](c, c.admin, "PUT", "/nodes/"+id+"/traits/CUSTOM_TIDY", object{})
@@ -98,9 +111,37 @@ func TestOperatorDeploysByIronic(t *testing.T) {
 		wantFault(t, c.admin.Do(t.Context(), "PUT", "baremetal", "/v1/nodes/"+id+"/states/provision", object{"target": "clean", "clean_steps": []object{{"interface": "deploy", "step": "dance"}}}, nil), fault.Invalid)
 		bm[any](c, c.admin, "POST", "/runbooks", object{"name": "CUSTOM_TIDY", "steps": []object{{"interface": "management", "step": "clear_job_queue", "order": 1}}})
 		c.target(c.admin, id, object{"target": "clean", "runbook": "CUSTOM_TIDY"}, "manageable")
+		held := []object{{"interface": "power", "step": "power_on"}, {"interface": "deploy", "step": "hold"}, {"interface": "power", "step": "power_off"}}
+		c.target(c.admin, id, object{"target": "clean", "clean_steps": held}, "clean hold")
+		if p := bm[map[string]any](c, c.admin, "GET", "/nodes/"+id, nil); p["power_state"] != "power on" {
+			t.Errorf("held after the first step, the power is %v", p["power_state"])
+		}
+		c.target(c.admin, id, object{"target": "unhold"}, "manageable")
+		if p := bm[map[string]any](c, c.admin, "GET", "/nodes/"+id, nil); p["power_state"] != "power off" {
+			t.Errorf("after the last step, the power is %v", p["power_state"])
+		}
+		wantFault(t, c.admin.Do(t.Context(), "PATCH", "baremetal", "/v1/nodes/"+id, []object{{"op": "add", "path": "/disable_power_off", "value": true}}, nil), fault.Invalid)
 		c.target(c.admin, id, object{"target": "adopt"}, "active")
 		if n := c.node(id); n.InstanceUUID == "" {
 			t.Error("an adopted node has no instance")
+		}
+	})
+}
+
+// TestAllocationsComeAndGo deletes allocations before and after conductors decide them: no node stays claimed.
+func TestAllocationsComeAndGo(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, dsn string) {
+		c := startCloud(t, dsn)
+		id := c.fakeNode("n1", "02:00:00:00:00:01")
+		for i := range 10 {
+			a := bm[allocationDoc](c, c.admin, "POST", "/allocations", object{"resource_class": "baremetal"})
+			if i%2 == 1 {
+				c.decided(a.UUID)
+			}
+			bm[any](c, c.admin, "DELETE", "/allocations/"+a.UUID, nil)
+			if n := bm[map[string]any](c, c.admin, "GET", "/nodes/"+id, nil); n["instance_uuid"] != nil || n["allocation_uuid"] != nil {
+				t.Fatalf("after the deletion of %s the node has %v, %v", a.UUID, n["instance_uuid"], n["allocation_uuid"])
+			}
 		}
 	})
 }
@@ -177,6 +218,13 @@ func TestNodeLists(t *testing.T) {
 		}
 		return strings.Join(out, " ")
 	}
+	host := bm[struct{ Conductors []struct{ Hostname string } }](c, c.admin, "GET", "/conductors", nil).Conductors[0].Hostname
+	bm[any](c, c.admin, "PATCH", "/nodes/n3", []object{{"op": "add", "path": "/conductor_group", "value": "elsewhere"}})
+	for n, want := range map[string]any{"n0": host, "n3": nil} {
+		if d := bm[map[string]any](c, c.admin, "GET", "/nodes/"+n, nil); d["conductor"] != want {
+			t.Errorf("the conductor of %s is %v, not %v", n, d["conductor"], want)
+		}
+	}
 	for query, want := range map[string]string{
 		"":                                       "n0 n1 n2 n3 n4 n5 n6",
 		"?sort_key=name&sort_dir=desc&limit=3":   "n6 n5 n4",
@@ -190,6 +238,8 @@ func TestNodeLists(t *testing.T) {
 		"?provision_state=enroll&limit=1":        "n0",
 		"?provision_state=active":                "",
 		"?associated=false&driver=fake-hardware": "n0 n1 n2 n3 n4 n5 n6",
+		"?conductor=" + host:                     "n0 n1 n2 n4 n5 n6",
+		"?conductor=nobody":                      "",
 	} {
 		if got := names(bm[page](c, c.admin, "GET", "/nodes"+query, nil)); got != want {
 			t.Errorf("%s: %s, not %s", query, got, want)

@@ -246,8 +246,8 @@ func (c *testCloud) onlyDoneOnce(id, killedAt string) {
 		}
 	}](c, c.admin, "GET", "operator", "/v1/nodes/"+id+"/runs", nil)
 	r := got.Runs[0]
-	if r.Workflow != "deploy/2" || r.Phase != workflow.Done || len(r.Steps) != len(deploySteps()) {
-		c.Errorf("killed at %q: the last run is %s, %s, with %d steps; want one deploy/2, done, with %d", killedAt, r.Workflow, r.Phase, len(r.Steps), len(deploySteps()))
+	if r.Workflow != "deploy/3" || r.Phase != workflow.Done || len(r.Steps) != len(deploySteps()) {
+		c.Errorf("killed at %q: the last run is %s, %s, with %d steps; want one deploy/3, done, with %d", killedAt, r.Workflow, r.Phase, len(r.Steps), len(deploySteps()))
 	}
 	for i, s := range r.Steps {
 		if s.Name != deploySteps()[i] || s.Outcome != "done" {

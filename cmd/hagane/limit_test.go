@@ -34,9 +34,9 @@ func TestLimits(t *testing.T) {
 	first, a := ask(many, mine, "first", "1 of 1 in line for site default, where an operator lets nobody begin")
 	second, _ := ask(many, mine, "second", "2 of 2 in line for site default")
 	third, b := ask(one, yours, "third", "2 of 3 in line for site default")
-	c.says(c.printed("run", "list"), `deploy/\d +queued +step 1 of 10, power off .* in line for site default`)
+	c.says(c.printed("run", "list"), `deploy/\d +queued +step 1 of 11, fetch the image .* in line for site default`)
 	c.says(c.printed("limit", "list"), `(?m)^site +\(each\) +0 +250 +0 +3 +\d{4}-`, `(?m)^site +default +0 +250 +0 +3`)
-	c.says(c.printed("why", a), `deploying since .*step 1 of 10`, `next: join the provisioning network`)
+	c.says(c.printed("why", a), `deploying since .*step 1 of 11`, `next: power off`)
 
 	must[any](c, one, "DELETE", "baremetal-server", "/servers/"+third, nil)
 	c.until(60*time.Second, "what was given up to leave the line for deployments", func() bool {

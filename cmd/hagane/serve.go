@@ -63,7 +63,7 @@ type serveOptions struct {
 	verbose                        bool
 	limits                         api.Limits
 	passwords                      identity.Policy
-	importFrom                     []string
+	importFrom, deployFrom         []string
 
 	wired func(c *cloud) // called before anything starts; tests look in here
 }
@@ -98,6 +98,7 @@ func serveCommand() *cobra.Command {
 	f.Float64Var(&o.limits.Address.PerSecond, "address-rate", api.DefaultLimits.Address.PerSecond, "requests a second that one address may make; 0 is no limit")
 	f.Float64Var(&o.limits.Guests.PerSecond, "login-rate", api.DefaultLimits.Guests.PerSecond, "logins a second that one address may make; 0 is no limit")
 	f.StringSliceVar(&o.importFrom, "import-from", nil, "prefixes that are not public, and from which images may be imported all the same, at any port")
+	f.StringSliceVar(&o.deployFrom, "deploy-from", nil, "prefixes that are neither public nor private, such as loopback, and from which operators may deploy nodes all the same")
 	f.StringVar(&o.pace, "bmc-pace", "real", "how patient to be with BMCs: real, or lab for simulated ones that recover within moments")
 	f.DurationVar(&o.passwords.PasswordAge, "password-age", 0, "after which a user must change the password; 0: never")
 	f.IntVar(&o.passwords.PasswordMin, "password-min", 6, "bytes that a password must have")
@@ -239,19 +240,21 @@ func wire(o serveOptions, d *db.DB, log *slog.Logger) (*cloud, error) {
 		return nil, err
 	}
 	c.nodes = node.NewService(node.Options{DB: d, Engine: c.engine, Box: box, Network: c.networks, Open: newBMCs(book).open, Profiles: book, Pace: paces[o.pace], AgentAPI: agentAPI,
-		AgentWithin: o.agentWithin, AgentAddress: agentAddress(d), MediaBase: c.mediaBase, Log: log, Swarm: c.swarm(box), Wrote: func(w protocol.Written) { c.metrics.Image(w) }})
+		AgentWithin: o.agentWithin, AgentAddress: agentAddress(d), MediaBase: c.mediaBase, Log: log, Swarm: c.swarm(box), Resolve: server.Resolver(c.images), Fetch: server.Fetcher(c.images), Wrote: func(w protocol.Written) { c.metrics.Image(w) }})
 	c.servers = server.NewService(d, box, c.nodes, c.images, c.networks, log)
 	c.servers.MediaBase = func() string { return c.media }
 	c.conductor = conductor.New(d, c.engine, conductor.Options{ID: id, Roles: strings.Join(o.roles, ","), Group: o.group, Version: version, Alone: !d.Postgres(), Log: log})
 	c.observe()
 	c.conductor.Every("watch the power", time.Second, func(ctx context.Context) error { return c.nodes.Watch(ctx, id) })
 	c.conductor.Every("compare restored nodes", 15*time.Second, func(ctx context.Context) error { return c.nodes.Confirm(ctx, id) })
+	c.conductor.Every("allocate nodes", 500*time.Millisecond, c.nodes.AllocatePending)
 	c.conductor.Every("record the consoles", time.Second, func(ctx context.Context) error { return c.nodes.Record(ctx, id) })
 	c.conductor.Every("close idle BMC sessions", 30*time.Second, func(ctx context.Context) error { return c.nodes.CloseIdle(ctx, keepSession) })
 	c.conductor.Every("forget old conductors", time.Hour, c.engine.Forget)
 	c.conductor.Every("drop expired tokens", 10*time.Minute, c.identity.Expire)
 	c.conductor.Every("drop old audit records", time.Hour, c.audit.Expire)
 	c.conductor.Every("forget old image tasks", time.Hour, c.images.Expire)
+	c.conductor.Every("drop images that were fetched for deployments", time.Hour, c.servers.DropUnusedImages)
 	c.conductor.Every("forget old idempotency keys", time.Hour, c.keys.Expire)
 	return c, nil
 }
