@@ -193,10 +193,24 @@ func (j *Job) order(ctx context.Context, name, waitFor string, fill func(*protoc
 		}
 		return a.Result, nil
 	}
-	if silent := db.Since(a.SeenAt.Time); silent > heartbeatLimit {
+	silent, err := j.silence(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	if silent > heartbeatLimit {
 		return nil, workflow.GiveUp(fault.Errorf(fault.Conflict, "the agent has been silent for %s; look at the node's console", silent.Round(time.Second)))
 	}
 	return nil, workflow.Waiting(waitFor)
+}
+
+// silence returns for how long an agent could have been heard and was not.
+func (j *Job) silence(ctx context.Context, a *Agent) (time.Duration, error) {
+	silent := db.Since(a.SeenAt.Time)
+	if silent <= heartbeatLimit {
+		return silent, nil
+	}
+	stood, err := j.Engine.Stood(ctx, j.Run.Group, a.SeenAt.Time)
+	return silent - stood, err
 }
 
 // takeInventory keeps what the agent found when it claimed.

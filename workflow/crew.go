@@ -216,12 +216,16 @@ func (e *Engine) Members(ctx context.Context, since time.Duration) ([]Member, er
 	return out, fault.Wrap("listing the conductors", err)
 }
 
-// Forget drops conductors that nobody has heard of for a day.
+// Forget drops conductors that nobody has heard of for a day, and what is known of times in which nobody could work when no run can have
+// begun before.
 func (e *Engine) Forget(ctx context.Context) error {
 	const day = 24 * time.Hour
 	return e.db.Tx(ctx, func(ctx context.Context, tx Tx) error {
 		_, err := tx.NewRaw("DELETE FROM conductor WHERE seen < "+e.db.NowMillis()+" - ? AND started_at < ?", day.Milliseconds(), db.Now().Add(-day)).Exec(ctx)
-		return err
+		if err != nil {
+			return err
+		}
+		return e.forgetStandstills(ctx, tx)
 	})
 }
 

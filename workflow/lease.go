@@ -189,8 +189,11 @@ func (e *Engine) Renew(ctx context.Context, h Holder) error {
 				return err
 			}
 		}
-		_, err := tx.NewRaw("UPDATE conductor SET seen = "+now+" WHERE id = ? AND seen > 0", h).Exec(ctx)
-		return err
+		var groups []string
+		if err := tx.NewRaw("UPDATE conductor SET seen = "+now+" WHERE id = ? AND seen > 0 RETURNING grp", h).Scan(ctx, &groups); err != nil || len(groups) == 0 {
+			return err
+		}
+		return e.pulse(ctx, tx, groups[0])
 	})
 	if err != nil {
 		return fault.E(fault.Unavailable, "renewing the leases", err)

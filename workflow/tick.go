@@ -167,7 +167,10 @@ const undoTries = 3
 // settle records how an attempt ended and decides what comes next.
 func (t *turn) settle(ctx context.Context, i int, result error, seen int64) (again bool, err error) {
 	var w *waiting
-	late := t.now().After(t.run.StepDeadline)
+	late, err := t.late(ctx)
+	if err != nil {
+		return false, err
+	}
 	switch {
 	case result == nil && t.run.Undoing:
 		return t.stepBack(ctx, i, "done", "")
@@ -187,6 +190,16 @@ func (t *turn) settle(ctx context.Context, i int, result error, seen int64) (aga
 		return t.stepBack(ctx, i, "given up", why)
 	}
 	return true, t.turnBack(ctx, why)
+}
+
+// late reports whether the time of the step in hand is over. Time in which nothing could be done does not count.
+func (t *turn) late(ctx context.Context) (bool, error) {
+	over := t.now().Sub(t.run.StepDeadline)
+	if over <= 0 {
+		return false, nil
+	}
+	stood, err := t.Stood(ctx, t.run.Group, t.run.StepAt)
+	return over > stood, err
 }
 
 // skip passes over the step in hand, because an operator said so.
@@ -303,10 +316,14 @@ func (t *turn) refresh(ctx context.Context) error {
 
 // stumble records that the subject could not even be loaded, and tries again later.
 func (t *turn) stumble(ctx context.Context, cause error) error {
-	if t.now().After(t.run.StepDeadline) {
+	late, err := t.late(ctx)
+	if err != nil {
+		return err
+	}
+	if late {
 		return t.turnBack(ctx, cause.Error())
 	}
-	_, err := t.pause(ctx, "retrying", cause.Error(), backoff(t.run.Failures+1), t.run.Nudges)
+	_, err = t.pause(ctx, "retrying", cause.Error(), backoff(t.run.Failures+1), t.run.Nudges)
 	return err
 }
 

@@ -37,6 +37,7 @@ type crowd struct {
 	servers  int // that reached their end as asked
 	failed   []string
 	takeOver []time.Duration
+	silences []time.Time // when conductors fell silent
 	retried  map[string]int
 }
 
@@ -331,6 +332,11 @@ func (c *crowd) took(ctx context.Context, id string, since time.Time) {
 			since = one.WakeAt // it had just been looked at, and was not to be looked at again before
 		}
 		c.mu.Lock()
+		for _, again := range c.silences {
+			if again.After(since) {
+				since = again // of the conductor that was to take it over
+			}
+		}
 		c.takeOver = append(c.takeOver, time.Since(since))
 		c.mu.Unlock()
 	}
@@ -351,6 +357,9 @@ func (c *crowd) disturb(ctx context.Context, m *crowdMember, what string, rest t
 		m.cord.pull()
 	}
 	if id != "" {
+		c.mu.Lock()
+		c.silences = append(c.silences, silent)
+		c.mu.Unlock()
 		watched.Go(func() { c.took(ctx, id, silent) })
 	}
 	select {
