@@ -7,6 +7,9 @@ CACHE   := .cache
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo development)
 BUILD    = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)"
 
+# Long tests of what is asked one after the other, which the race detector makes many times as long.
+PLAIN    = TestIsolation|TestConformance|TestDemoQEMU
+
 .PHONY: build demo test quick fuzz bench soak image ramdisk packages prepared clean
 
 build: ## bin/hagane
@@ -24,10 +27,10 @@ prepared: build ## what tests with emulated machines boot
 	bin/hagane ramdisk build --kernel cloud --out $(CACHE)/ramdisk-cloud
 	bin/hagane image build tiny --out $(CACHE)/image-tiny
 
-test: prepared ## every test, with the race detector, a hundred simulated days without it, and every fuzz target for a second
+test: prepared ## every test, with the race detector but for the long ones named PLAIN and a hundred simulated days, and every fuzz target for a second
 	$(GO) vet -composites=false ./...
-	$(GO) test -race -timeout 38m ./...
-	$(GO) test -timeout 15m ./simulation
+	$(GO) test -race -timeout 38m -skip '^($(PLAIN))$$' ./...
+	$(GO) test -timeout 20m -run '^($(PLAIN)|TestSeeds|TestReplay|TestSabotage)$$' ./cmd/hagane ./bmc/... ./network/fabric/... ./simulation
 	cd conformance && $(GO) test -race -timeout 20m ./...
 	GO="$(GO)" scripts/fuzz 1s
 
