@@ -150,7 +150,7 @@ func TestSeeds(t *testing.T) {
 	case os.Getenv(envSoak) != "":
 		all.count, all.days = 5000, 2
 	case raceDetector || testing.Short():
-		all.count = 4
+		all.count = 2
 	}
 	if os.Getenv(envSoak) != "" {
 		all.first = uint64(time.Now().Unix()) << 16
