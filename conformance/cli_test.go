@@ -21,9 +21,14 @@ func TestCommands(t *testing.T) {
 	if err := os.WriteFile(image, disk(), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	socket, bin := startForker(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(e *testscript.Env) error {
+			if bin != "" {
+				e.Setenv(envForker, socket)
+				e.Setenv("PATH", bin+string(os.PathListSeparator)+e.Getenv("PATH"))
+			}
 			e.Setenv("OS_CLIENT_CONFIG_FILE", filepath.Join(c.data, "clouds.yaml"))
 			e.Setenv("OS_CLOUD", "hagane")
 			e.Setenv("HOME", e.WorkDir) // the commands keep caches there
