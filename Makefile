@@ -27,11 +27,14 @@ prepared: build ## what tests with emulated machines boot
 	bin/hagane ramdisk build --kernel cloud --out $(CACHE)/ramdisk-cloud
 	bin/hagane image build tiny --out $(CACHE)/image-tiny
 
+# Tests keep more memory, up to a limit for each program, and collect it less often.
+test: export GOGC = 400
+test: export GOMEMLIMIT = 3GiB
 test: prepared ## every test, with the race detector but for the long ones named PLAIN and a hundred simulated days, and every fuzz target for a second
 	$(GO) vet -composites=false ./...
 	$(GO) test -race -timeout 38m -skip '^($(PLAIN))$$' ./...
 	$(GO) test -timeout 20m -run '^($(PLAIN)|TestSeeds|TestReplay|TestSabotage)$$' ./cmd/hagane ./bmc/... ./network/fabric/... ./simulation
-	cd conformance && $(GO) test -timeout 20m ./...
+	cd conformance && $(GO) test -timeout 20m -parallel 4 ./...
 	GO="$(GO)" scripts/fuzz 1s
 
 quick: ## the tests that need nothing installed, without the race detector

@@ -14,6 +14,7 @@ import (
 // testscript's own commands they have "reach NODE STATE", which waits for a provision state: the commands'
 // own waiting looks every ten seconds only; and "status SERVER STATUS", which waits for that of a server; and "console SERVER TEXT", which waits for what its console shows.
 func TestCommands(t *testing.T) {
+	t.Parallel()
 	c := start(t)
 	web := c.web()
 	c.enrol(3)

@@ -52,6 +52,7 @@ func (s *session) gone(what string, err error) {
 }
 
 func TestEclcloud(t *testing.T) {
+	t.Parallel()
 	log.SetOutput(io.Discard) // the library logs every exchange, passwords too
 	defer log.SetOutput(os.Stderr)
 	c := start(t)

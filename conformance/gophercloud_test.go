@@ -20,7 +20,7 @@ const acceptance = "github.com/gophercloud/gophercloud/v2/internal/acceptance/op
 // TestGophercloud runs gophercloud's own acceptance tests and compares what comes of each with the lists in the folder
 // gophercloud, a file a suite. A test that is on no list, or that comes out otherwise than its list says, is an error.
 func TestGophercloud(t *testing.T) {
-	t.Parallel() // beside Terraform: both wait most of the time
+	t.Parallel()
 	t.Logf("gophercloud %s", gophercloud.DefaultUserAgent)
 	lists, err := filepath.Glob("gophercloud/*.txt")
 	if err != nil || len(lists) == 0 {
