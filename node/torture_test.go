@@ -333,14 +333,14 @@ type trial struct {
 }
 
 // torture does all at the same time, as broken runs wait before they go on. With HAGANE_SOAK it does all; without, every
-// third, and on SQLite, which is slow with the race detector, every ninth.
+// fifth, and on SQLite, which is slow with the race detector, every fifteenth.
 func (w *world) torture(t *testing.T, o ordeal) {
-	every := 3
+	every := 5
 	switch {
 	case os.Getenv("HAGANE_SOAK") != "":
 		every = 1
 	case !w.DB.Postgres():
-		every = 9
+		every = 15
 	}
 	id := w.subject(t, o.name+"-probe")
 	w.bring(t, o.from, id)
