@@ -86,6 +86,7 @@ func (e endpoint) serve(w *recorder, r *Request) (done func(*recorder, error), e
 			err = fault.Errorf(fault.Internal, "the handler panicked: %v", p)
 		}
 	}()
+	r.Request = r.WithContext(r.Caller.Asks(r.Context()))
 	known, err := e.admit(w, r)
 	if r.Caller.User.ID != "" {
 		r.Request = r.WithContext(r.Caller.Asks(r.Context()))

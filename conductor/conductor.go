@@ -106,7 +106,7 @@ func (c *Conductor) Run(ctx context.Context, q workflow.Queue, grace time.Durati
 	renewing, stopRenewing := context.WithCancel(context.WithoutCancel(ctx))
 	var renewal errgroup.Group
 	renewal.Go(func() error { c.renew(renewing); return nil })
-	g.Go(func() error { return c.repeat(gctx, loop{"adopt runs", 2 * time.Second, c.adopt}) })
+	g.Go(func() error { return c.repeat(gctx, loop{"adopt runs", time.Second, c.adopt}) })
 	g.Go(func() error { return c.repeat(gctx, loop{"hand runs on", time.Second, c.handOn}) })
 	g.Go(func() error { return c.repeat(gctx, loop{"let in who waits in line", 10 * time.Second, c.engine.Deal}) })
 	for _, l := range c.loops {
@@ -199,7 +199,7 @@ func (c *Conductor) Alive() error {
 }
 
 func (c *Conductor) adopt(ctx context.Context) error {
-	n, err := c.engine.Adopt(ctx)
+	n, err := c.engine.Adopt(ctx, c.o.ID)
 	if n > 0 {
 		c.o.Log.Info("took over runs that nobody was at work on", "runs", n)
 	}

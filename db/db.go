@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -33,6 +34,8 @@ type DB struct {
 	pool   *pgxpool.Pool // nil on SQLite
 	guests *guests
 	often  sync.Map // from a query to its *sql.Stmt, on SQLite
+
+	patience time.Duration // of guests, on PostgreSQL
 }
 
 // Tx is a transaction. Its embedded bun.Tx runs queries; SQLTx and PgxTx are for the job queue only.
@@ -128,6 +131,8 @@ func openPostgres(ctx context.Context, dsn string) (*DB, error) {
 	// A transaction never waits for anything but the database. One that stands still belongs to a process that was paused or cut
 	// off: the server ends it, and its locks with it, before others have waited for long.
 	cfg.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = "4s"
+	cfg.ConnConfig.ConnectTimeout = connectWithin
+	cfg.PingTimeout = connectWithin
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, err
@@ -137,7 +142,10 @@ func openPostgres(ctx context.Context, dsn string) (*DB, error) {
 		return nil, err
 	}
 	b := bun.NewDB(stdlib.OpenDBFromPool(pool), pgdialect.New())
-	return &DB{write: b, read: b, pool: pool, guests: newGuests()}, nil
+	d := &DB{pool: pool, guests: newGuests(), patience: patience}
+	d.write = b.WithQueryHook(hurry{d})
+	d.read = d.write
+	return d, nil
 }
 
 // sqliteReaders bounds the read-only pool: enough for the API, few enough to keep page caches small.
@@ -231,6 +239,8 @@ func (d *DB) Tx(ctx context.Context, fn func(ctx context.Context, tx Tx) error) 
 		return err
 	}
 	defer leave()
+	ctx, cancel := d.hurried(ctx)
+	defer cancel()
 	for range txTries {
 		if err = d.tx(ctx, fn); !lostRace(err) {
 			return err

@@ -18,8 +18,9 @@ const (
 
 type guestKey struct{}
 
-// Guest marks the transactions under ctx as those of somebody outside, such as a project. Whoever asks for a great deal, and waits
-// for locks that it holds itself, does so without holding the connections that others need.
+// Guest marks what is asked under ctx as asked by somebody outside, such as a project; "" is somebody who is not known yet. Transactions of the same guest
+// take turns: whoever asks for a great deal, and waits for locks that it holds itself, does so without holding the connections that others
+// need. When the database falls silent a guest is told so after a while: Unavailable.
 func Guest(ctx context.Context, name string) context.Context {
 	return context.WithValue(ctx, guestKey{}, name)
 }
@@ -45,7 +46,7 @@ func newGuests() *guests {
 // enter waits for the turn of the guest that ctx belongs to, if it does; leave ends it.
 func (g *guests) enter(ctx context.Context) (leave func(), err error) {
 	name, ok := ctx.Value(guestKey{}).(string)
-	if !ok {
+	if !ok || name == "" {
 		return func() {}, nil
 	}
 	own := g.arrive(name)

@@ -13,6 +13,8 @@ import (
 // of a small one. Its arguments are where its ? are. No row is None.
 func (d *DB) Often(ctx context.Context, query string, args []any, into ...any) error {
 	if d.Postgres() { // pgx keeps prepared what has arguments
+		ctx, cancel := d.hurried(ctx)
+		defer cancel()
 		return d.read.DB.QueryRowContext(ctx, numbered(query), args...).Scan(into...)
 	}
 	kept, ok := d.often.Load(query)

@@ -134,7 +134,7 @@ func (c Caller) ProjectID() string {
 }
 
 // Asks returns a context for what the caller asks for: its transactions take turns with those of the same project, or of the same user when
-// there is none.
+// there is none, and it does not wait for ever for a database that is silent. The zero Caller is one who is not known yet.
 func (c Caller) Asks(ctx context.Context) context.Context {
 	return db.Guest(ctx, cmp.Or(c.ProjectID(), c.User.ID))
 }

@@ -107,11 +107,7 @@ func (t *turn) ask(ctx context.Context, i int, wanted []slotRow) (ok, again bool
 		again = now.Nudges != seen
 		return t.lineUp(ctx, tx, i, at, again)
 	})
-	if err != nil || !again {
-		return ok && err == nil, false, err
-	}
-	t.run.Nudges = seen
-	return false, true, t.refresh(ctx)
+	return ok && err == nil, again && err == nil, err
 }
 
 // free reports whether a run that is in no line finds all that it wants free, with nobody in line for it: then nobody needs to be asked who

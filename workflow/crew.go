@@ -78,6 +78,11 @@ func (e *Engine) working(ctx context.Context, q bun.IDB) ([]Member, error) {
 	if members, ok := e.crew.known(); ok {
 		return members, nil
 	}
+	return e.workingNow(ctx, q)
+}
+
+// workingNow is working, read anew.
+func (e *Engine) workingNow(ctx context.Context, q bun.IDB) ([]Member, error) {
 	read := time.Now()
 	var all []Member
 	err := q.NewSelect().Model(&all).Column("id", "host", "grp", "workflows").Where("NOT draining").
@@ -232,7 +237,7 @@ func (e *Engine) Forget(ctx context.Context) error {
 // HandOn gives the runs that wait to whoever has to carry them on by now: when a conductor came, went or drains, at once. It
 // returns how many changed hands.
 func (e *Engine) HandOn(ctx context.Context) (int, error) {
-	members, err := e.working(ctx, e.db.Read())
+	members, err := e.workingNow(ctx, e.db.Read())
 	if err != nil {
 		return 0, err
 	}

@@ -15,9 +15,9 @@ import (
 )
 
 // LeaseTime is how long a lease lives without renewal. A dead conductor's runs go on elsewhere after it, and at the latest
-// 5 s later. Renewals come every Renewal, so that two that are lost do no harm.
+// 7 s later, on hosts that are busy. Renewals come every Renewal, so that two that are lost do no harm.
 const (
-	LeaseTime = 10 * time.Second
+	LeaseTime = 8 * time.Second
 	Renewal   = LeaseTime / 4
 )
 
@@ -216,9 +216,12 @@ func (e *Engine) WithLease(ctx context.Context, subject string, h Holder, fn fun
 // orphanAge is how long past its time a run may be before someone looks whether anybody cares for it.
 const orphanAge = 2 * time.Second
 
-// Adopt enqueues the live runs that are past their time and that nobody is at work on: their
-// conductor died, or their job was lost. It returns how many.
-func (e *Engine) Adopt(ctx context.Context) (int, error) {
+// adopted bounds how many runs are enqueued at a time.
+const adopted = 200
+
+// Adopt enqueues the live runs that are past their time and that nobody is at work on: their conductor died, or their job was
+// lost. It leaves to other conductors those that they have to carry on, and returns how many it enqueued.
+func (e *Engine) Adopt(ctx context.Context, h Holder) (int, error) {
 	n := 0
 	err := e.db.Tx(ctx, func(ctx context.Context, tx Tx) error {
 		n = 0
@@ -229,11 +232,18 @@ func (e *Engine) Adopt(ctx context.Context) (int, error) {
 			Where("NOT EXISTS (SELECT 1 FROM lease WHERE lease.subject = run.subject AND lease.expires >= " + e.db.NowMillis() + ")").
 			// A look that waits in a queue is not lost, however long the queue is; HandOn sees to it that somebody works on that queue.
 			Where("NOT EXISTS (SELECT 1 FROM river_job WHERE river_job.id = run.job_id AND " + jobWaits + ")").
-			OrderExpr("wake_at").Limit(200).Scan(ctx)
+			OrderExpr("wake_at").Limit(5 * adopted).Scan(ctx)
+		if err != nil || len(runs) == 0 {
+			return err
+		}
+		members, err := e.workingNow(ctx, tx)
 		if err != nil {
 			return err
 		}
 		for _, r := range runs {
+			if k := keeper(members, r.Group, r.Workflow, r.Subject); n == adopted || k != h && k != Nobody {
+				continue
+			}
 			job, err := e.enqueue(ctx, tx, &r, now)
 			if err != nil {
 				return err

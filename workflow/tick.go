@@ -297,21 +297,7 @@ func (t *turn) pause(ctx context.Context, outcome, why string, d time.Duration, 
 	if err == nil {
 		t.observe(&before, outcome)
 	}
-	if again {
-		t.run.Nudges = seen
-		return true, t.refresh(ctx)
-	}
-	return false, err
-}
-
-// refresh takes over what others wrote to the run: nudges, aborts, holds.
-func (t *turn) refresh(ctx context.Context) error {
-	fresh, err := t.Run(ctx, t.db.Read(), t.run.ID)
-	if err != nil {
-		return err
-	}
-	*t.run = *fresh // in place: the subject's steps look at it
-	return nil
+	return again && err == nil, err
 }
 
 // stumble records that the subject could not even be loaded, and tries again later.
@@ -375,17 +361,14 @@ func (t *turn) record(ctx context.Context, outcome string, change func(*Run)) er
 		return err
 	}
 	t.observe(&begun, outcome)
-	if t.run.Phase.Ended() {
-		return nil
-	}
-	return t.refresh(ctx)
+	return nil
 }
 
-// save writes the turn's columns; abort, hold and nudges belong to others.
+// save writes the turn's columns, and takes over what others wrote to theirs: nudges, aborts, holds.
 func (t *turn) save(ctx context.Context, tx Tx) error {
 	_, err := tx.NewUpdate().Model(t.run).
 		Column("phase", "step", "undoing", "visit", "attempt", "failures", "reason", "error", "job_id", "step_at", "step_deadline", "wake_at", "ended_at").
-		WherePK().Exec(ctx)
+		WherePK().Returning("nudges, abort, hold, skip, skip_visit").Exec(ctx)
 	return err
 }
 

@@ -21,6 +21,7 @@ import (
 
 	"github.com/hagane-cloud/hagane/db"
 	"github.com/hagane-cloud/hagane/db/dbtest"
+	"github.com/hagane-cloud/hagane/fault"
 	"github.com/hagane-cloud/hagane/lab"
 	labclient "github.com/hagane-cloud/hagane/lab/client"
 )
@@ -175,13 +176,13 @@ func (a *account) base() string {
 }
 
 func (a *account) once(ctx context.Context, verb, path string, body []byte, header ...string) (int, []byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
 	return a.at(ctx, a.base(), verb, path, body, header...)
 }
 
 // at makes a request to one process.
 func (a *account) at(ctx context.Context, base, verb, path string, body []byte, header ...string) (int, []byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, verb, base+path, bytes.NewReader(body))
 	if err != nil {
 		return 0, nil, err
@@ -455,12 +456,21 @@ func (c *crowd) loseDatabase(ctx context.Context, rest time.Duration) {
 		m.cord.pull()
 	}
 	ready := func(m *crowdMember) string {
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
 		status, text, err := (&account{crowd: c}).at(ctx, m.found(urlOf), http.MethodGet, "/readyz", nil)
 		return fmt.Sprint(status, " ", string(text), err)
 	}
 	over := time.Now().Add(rest)
 	for _, m := range c.apis {
 		c.until(30*time.Second, m.name+" to say that it is not ready", func() bool { return strings.HasPrefix(ready(m), "503") && strings.Contains(ready(m), "database") })
+	}
+	if rest > time.Minute { // long enough to be told so, and for nobody to be there again in the meantime
+		begun := time.Now()
+		err := c.admin.Do(ctx, http.MethodGet, "baremetal", "/v1/nodes", nil, nil)
+		if took := time.Since(begun); !fault.Is(err, fault.Unavailable) || took > 45*time.Second {
+			c.wrong("without a database, after %s, a list of nodes was answered with %v", took, err)
+		}
 	}
 	<-time.After(time.Until(over))
 	for _, m := range c.members {
