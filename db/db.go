@@ -18,7 +18,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/pgdialect"
 	"github.com/uptrace/bun/dialect/sqlitedialect"
@@ -141,7 +140,7 @@ func openPostgres(ctx context.Context, dsn string) (*DB, error) {
 		pool.Close()
 		return nil, err
 	}
-	b := bun.NewDB(stdlib.OpenDBFromPool(pool), pgdialect.New())
+	b := bun.NewDB(openPool(pool), pgdialect.New())
 	d := &DB{pool: pool, guests: newGuests(), patience: patience}
 	d.write = b.WithQueryHook(hurry{d})
 	d.read = d.write
@@ -257,7 +256,7 @@ func (d *DB) tx(ctx context.Context, fn func(ctx context.Context, tx Tx) error) 
 	defer func() { _ = conn.Close() }() // returns it to the pool
 	tx := Tx{}
 	if d.pool != nil {
-		if err := conn.Raw(func(c any) error { tx.conn = c.(*stdlib.Conn).Conn(); return nil }); err != nil {
+		if err := conn.Raw(func(c any) error { tx.conn = c.(simpleConn).Conn.Conn(); return nil }); err != nil {
 			return err
 		}
 	}

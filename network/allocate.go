@@ -1,6 +1,7 @@
 package network
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"net/netip"
@@ -31,13 +32,13 @@ func (s *Service) allocate(ctx context.Context, tx db.Tx, p *Port, had []FixedIP
 		return reason("InvalidInput", fault.Field("fixed_ips", "at most %d", mostAddresses))
 	}
 	// The rows are locked until the transaction ends, so that two never choose the same address.
-	if _, err := tx.NewRaw("UPDATE subnet SET id = id WHERE network_id = ?", p.NetworkID).Exec(ctx); err != nil {
-		return err
-	}
 	var subs []Subnet
-	if err := tx.NewSelect().Model(&subs).Where("network_id = ?", p.NetworkID).OrderExpr("ip_version, created_at, id").Scan(ctx); err != nil {
+	if err := tx.NewRaw("UPDATE subnet SET id = id WHERE network_id = ? RETURNING *", p.NetworkID).Scan(ctx, &subs); err != nil {
 		return err
 	}
+	slices.SortFunc(subs, func(a, b Subnet) int {
+		return cmp.Or(cmp.Compare(a.IPVersion, b.IPVersion), a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
+	})
 	a := allocation{tx: tx, port: p, had: map[string][]string{}, out: []FixedIP{}}
 	for _, ip := range had {
 		a.had[ip.SubnetID] = append(a.had[ip.SubnetID], ip.Address)

@@ -114,6 +114,9 @@ func (s *Service) spend(ctx context.Context, tx db.Tx, project string, needs ...
 
 // within checks a number that is not counted, such as the entries of a server's metadata, against a project's quota.
 func (s *Service) within(ctx context.Context, q bun.IDB, project, resource string, n int) error {
+	if n == 0 {
+		return nil
+	}
 	most, err := limits(ctx, q, project)
 	if err == nil && most[resource] != Unlimited && n > most[resource] {
 		err = fault.Errorf(fault.Denied, "Maximum number of %s exceeds %d", resource, most[resource])

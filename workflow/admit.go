@@ -18,7 +18,8 @@ func (t *turn) admitted(ctx context.Context, i int) (ok, again bool, err error) 
 	if err != nil {
 		return false, false, t.stumble(ctx, err)
 	}
-	if len(wanted) == 0 {
+	t.slotted = len(wanted) > 0
+	if !t.slotted {
 		return true, false, nil
 	}
 	var has []slotRow
@@ -195,10 +196,20 @@ func names(at []spot) string {
 	return strings.Join(words, ", ")
 }
 
-// gives reports whether the step in hand, or the run if it ends with it, has slots to give back.
-func (t *turn) gives() bool {
+// gives reports whether the run has or waits for slots that it gives back when the step in hand is over: those of the step, and, if the run ends with it,
+// all.
+func (t *turn) gives(ctx context.Context) (bool, error) {
 	i := t.def.index(t.run.Step)
-	return t.def.steps[i].takes != nil || (t.def.takes != nil && (t.run.Undoing || i == len(t.def.steps)-1))
+	q := t.db.Read().NewSelect().Model((*slotRow)(nil)).Where("run_id = ?", t.run.ID)
+	switch {
+	case t.def.takes != nil && (t.run.Undoing || i == len(t.def.steps)-1):
+	case t.def.steps[i].takes != nil:
+		q = q.Where("step <> ''")
+	default:
+		return false, nil
+	}
+	any, err := q.Exists(ctx)
+	return any, fault.Wrap("reading the run's slots", err)
 }
 
 // giveBack gives back the slots of the step in hand, or, at its end, all of the run's, to whoever is next in line.

@@ -20,6 +20,21 @@ func (r *rig) sql(t *testing.T, query string, args ...any) {
 	}
 }
 
+// waits returns when it is recorded that the run waits.
+func (r *rig) waits(t *testing.T) {
+	t.Helper()
+	for {
+		run, err := r.engine.Live(t.Context(), r.db.Read(), "subject")
+		if err != nil || run == nil {
+			t.Fatalf("%+v, %v", run, err)
+		}
+		if run.Phase == workflow.Waits {
+			return
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+}
+
 // TestPulse has no conductor alive for a while: that is noticed before and after the first one is, once, and counts as far as it is asked for.
 func TestPulse(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
@@ -84,6 +99,7 @@ func TestTimeThatDoesNotCount(t *testing.T) {
 			r.mu.Unlock()
 			r.start(t)
 			<-waits
+			r.waits(t)
 			r.sql(t, "DELETE FROM standstill")
 			r.sql(t, "INSERT INTO standstill (grp, since, until) VALUES ('', ?, ?)", db.Now().Add(-tt.stood-time.Second).UnixMilli(), db.Now().Add(-time.Second).UnixMilli())
 			r.sql(t, "UPDATE run SET step_at = ?, step_deadline = ? WHERE ended_at IS NULL", db.Now().Add(-10*time.Minute), db.Now().Add(-5*time.Minute))

@@ -22,6 +22,7 @@ type turn struct {
 	lease   *Lease
 	subject any
 	instant bool         // no step of the subject takes long
+	slotted bool         // the step in hand takes slots
 	unsaid  []StepRecord // steps that ended and changed nothing: they are recorded with what comes next
 }
 
@@ -125,7 +126,7 @@ func (t *turn) once(ctx context.Context) (again bool, err error) {
 			return false, err
 		}
 	}
-	if result == nil && t.instant && st.takes == nil && !t.run.Undoing && i < len(t.def.steps)-1 && !touched() && len(t.unsaid) < unsaidMost {
+	if result == nil && t.instant && !t.slotted && !t.run.Undoing && i < len(t.def.steps)-1 && !touched() && len(t.unsaid) < unsaidMost {
 		t.passOn(i)
 		return true, nil
 	}
@@ -258,7 +259,12 @@ func (t *turn) stepBack(ctx context.Context, i int, outcome, why string) (bool, 
 // pause records why the run stands still and enqueues its next look, unless it was nudged meanwhile.
 func (t *turn) pause(ctx context.Context, outcome, why string, d time.Duration, seen int64) (again bool, err error) {
 	before := *t.run
-	gives := outcome == "retrying" && t.def.steps[t.def.index(t.run.Step)].takes != nil
+	gives := false
+	if outcome == "retrying" {
+		if gives, err = t.gives(ctx); err != nil {
+			return false, err
+		}
+	}
 	err = t.commitDealing(ctx, gives, func(ctx context.Context, tx Tx) error {
 		if gives {
 			if err := t.giveBack(ctx, tx); err != nil {
@@ -328,8 +334,11 @@ func (t *turn) end(r *Run, p Phase) {
 // record closes the step in hand with an outcome, applies change to the run, and, when the run has ended, lets the host record it too.
 func (t *turn) record(ctx context.Context, outcome string, change func(*Run)) error {
 	begun := *t.run
-	gives := t.gives()
-	err := t.commitDealing(ctx, gives, func(ctx context.Context, tx Tx) error {
+	gives, err := t.gives(ctx)
+	if err != nil {
+		return err
+	}
+	err = t.commitDealing(ctx, gives, func(ctx context.Context, tx Tx) error {
 		t.run.Attempt++
 		why := t.run.Reason
 		before := *t.run
