@@ -36,6 +36,9 @@ func (s *simulation) afterCommit(c *session, text string) {
 	if strings.Contains(text, `"node"`) || strings.Contains(text, `"server"`) || strings.Contains(text, `DELETE FROM "server`) {
 		s.compare()
 	}
+	if strings.Contains(text, "slot") || strings.Contains(text, "ended_at") {
+		s.compareSlots()
+	}
 }
 
 // compare checks what must hold at every moment.
@@ -248,6 +251,7 @@ func (s *simulation) sample() {
 		}
 	}
 	s.owned = owned
+	s.sampleLines()
 	s.rebooted()
 
 	s.doze(len(owned) == 0)

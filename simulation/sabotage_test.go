@@ -17,6 +17,7 @@ func TestSabotage(t *testing.T) {
 	for _, one := range []struct{ broken, found string }{
 		{simulation.NoErasing, "is available with"},
 		{simulation.NoFence, "under the lease of"},
+		{simulation.NoGivingBack, "has ended, and has a slot"},
 		{"adopt runs", "nobody has been at work on the run"},
 		{"hand runs on", "nobody has been at work on the run"},
 		{"renew the leases", "nobody has been at work on the run"},

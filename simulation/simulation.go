@@ -28,9 +28,10 @@ type Options struct {
 
 // What can be broken on purpose. The names of a conductor's loops stop that loop as well.
 const (
-	NoErasing = "agents report that they erased, and did not"
-	NoFence   = "BMC drivers do not ask the fence"
-	NoSession = "BMCs do not end the sessions of predecessors"
+	NoErasing    = "agents report that they erased, and did not"
+	NoFence      = "BMC drivers do not ask the fence"
+	NoSession    = "BMCs do not end the sessions of predecessors"
+	NoGivingBack = "slots are not given back"
 )
 
 // Outcome is what came of a simulation.
@@ -70,10 +71,11 @@ type simulation struct {
 
 	life      map[string]seen // the nodes as they were last seen
 	owned     map[workflow.RunID]time.Time
-	reboots   map[string]reboot // that were asked for, by their runs
-	watched   time.Time         // when the power of a node is to be looked at next
-	alone     bool              // a run is due, and nobody is at work on it
-	disturbed time.Time         // when something last happened to a conductor or the database
+	lined     map[workflow.RunID]time.Time // runs that stand in line where all is free, since when
+	reboots   map[string]reboot            // that were asked for, by their runs
+	watched   time.Time                    // when the power of a node is to be looked at next
+	alone     bool                         // a run is due, and nobody is at work on it
+	disturbed time.Time                    // when something last happened to a conductor or the database
 	sampled   time.Time
 	owners    map[string]string // project of each server that ever was
 }

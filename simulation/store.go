@@ -29,6 +29,7 @@ type store struct {
 	down        bool
 	lossy       int                           // one answer to a commit in so many is lost; 0 is none
 	committed   func(s *session, text string) // hears of every commit, with what was executed in it
+	spoil       func(statement string) string // makes something else of statements in transactions; nil leaves them
 	statements  int
 }
 
@@ -215,6 +216,9 @@ func (c *session) QueryContext(ctx context.Context, query string, args []driver.
 		}
 		c.said.WriteString(query)
 		c.said.WriteByte('\n')
+		if c.spoil != nil {
+			query = c.spoil(query)
+		}
 		return c.rows(c.write, query, args)
 	}
 	if err := c.pass(ctx, "read "+digest(query), nil); err != nil {

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/hagane-cloud/hagane/db"
@@ -87,6 +89,11 @@ func (s *simulation) enrol(t *Template) error {
 		return err
 	}
 	t.image, t.imageSum = img.ID, img.RawSHA512
+	for _, pool := range slices.Sorted(maps.Keys(narrow)) {
+		if err := p.engine.SetLimit(ctx, pool, "", narrow[pool]); err != nil {
+			return err
+		}
+	}
 	for i := range tenants {
 		one := project{id: projectID(i)}
 		made, err := p.networks.CreateNetworks(ctx, []network.Network{{ProjectID: one.id, Name: "net", AdminUp: true}})
@@ -169,6 +176,9 @@ func (t *Template) begin(o Options, path string) (*simulation, error) {
 	}
 	db.SetClock(s.clock)
 	s.store.committed = s.afterCommit
+	if s.o.Sabotage == NoGivingBack {
+		s.store.spoil = keepsSlots
+	}
 	s.each = s.sample
 	s.processes = make([]*process, apis+conductors)
 	for i := range s.processes {
