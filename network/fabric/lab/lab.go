@@ -31,6 +31,7 @@ type Driver struct {
 var (
 	_ fabric.Driver   = (*Driver)(nil)
 	_ fabric.Uplinker = (*Driver)(nil)
+	_ fabric.Filterer = (*Driver)(nil)
 	_ fabric.Opener   = Open
 )
 
@@ -60,10 +61,12 @@ type port struct {
 	Tagged []int  `json:"tagged,omitempty"`
 	Up     bool   `json:"up,omitempty"`
 	Uplink bool   `json:"uplink,omitempty"`
+
+	Filters map[int]string `json:"filters,omitempty"`
 }
 
 func (p port) port() fabric.Port {
-	return fabric.Port{Name: p.Name, Config: fabric.Config{Access: p.Access, Tagged: p.Tagged}, Link: p.Up}
+	return fabric.Port{Name: p.Name, Config: fabric.Config{Access: p.Access, Tagged: p.Tagged}, Link: p.Up, Filters: p.Filters}
 }
 
 // Ports reads all ports but the uplinks.
@@ -105,6 +108,38 @@ func (d *Driver) SetPort(ctx context.Context, name string, c fabric.Config) erro
 		return fault.Wrap("read the port back", err)
 	}
 	return got.Matches(c)
+}
+
+// filter is a filter with the sum that the switch is to show with its ports.
+type filter struct {
+	Sum string `json:"sum"`
+	fabric.Filter
+}
+
+// SetFilters gives a port its filters and reads them back.
+func (d *Driver) SetFilters(ctx context.Context, name string, filters map[int]fabric.Filter) error {
+	if err := fabric.CheckFilters(filters); err != nil {
+		return err
+	}
+	var want, have struct {
+		Filters map[int]filter `json:"filters"`
+	}
+	want.Filters = make(map[int]filter, len(filters))
+	for vlan, f := range filters {
+		want.Filters[vlan] = filter{f.Sum(), f}
+	}
+	path := "/ports/" + url.PathEscape(name) + "/filters"
+	if err := d.do(ctx, http.MethodPut, path, want, nil); err != nil {
+		return err
+	}
+	if err := d.do(ctx, http.MethodGet, path, nil, &have); err != nil {
+		return fault.Wrap("read the port's filters back", err)
+	}
+	got := make(map[int]fabric.Filter, len(have.Filters))
+	for vlan, f := range have.Filters {
+		got[vlan] = f.Filter
+	}
+	return fabric.Keeps(name, got, filters)
 }
 
 // Close drops idle connections. Uplinks stay until they are closed.
