@@ -8,10 +8,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -30,12 +28,12 @@ type State struct {
 	Flows    int            `json:"flows,omitempty"`   // that the filters know
 }
 
-// Filters are the filters of a port as the control API shows and takes them, by VLAN.
+// Filters are the filters of a port as the control API shows them, by VLAN.
 type Filters struct {
 	Filters map[int]Filter `json:"filters"`
 }
 
-const mostFilters = 64 << 20 // bytes of the filters of a port
+const mostFilter = 16 << 20 // bytes
 
 const headerTimeout = 10 * time.Second
 
@@ -48,7 +46,7 @@ const Uplinked = "ethernet"
 //	GET  /ports/{name}   one port
 //	PUT  /ports/{name}   sets what a port carries (Config) and answers with the port
 //	GET  /ports/{name}/filters  its filters (Filters)
-//	PUT  /ports/{name}/filters  gives it these filters and no others, and answers with the port
+//	PUT  /ports/{name}/filters/{vlan}  gives it a filter for a VLAN (Filter) and answers with the port; DELETE takes it away
 //	POST /uplink/{vlan}  turns the connection into an Ethernet cable in that VLAN (QEMU's framing)
 //
 // Connections that became uplinks end with ctx; Wait waits for them.
@@ -67,7 +65,8 @@ func NewControl(ctx context.Context, s *Switch, log *slog.Logger) *Control {
 	c.mux.HandleFunc("GET /ports/{name}", c.show)
 	c.mux.HandleFunc("PUT /ports/{name}", c.set)
 	c.mux.HandleFunc("GET /ports/{name}/filters", c.showFilters)
-	c.mux.HandleFunc("PUT /ports/{name}/filters", c.setFilters)
+	c.mux.HandleFunc("PUT /ports/{name}/filters/{vlan}", c.setFilter)
+	c.mux.HandleFunc("DELETE /ports/{name}/filters/{vlan}", c.dropFilter)
 	c.mux.HandleFunc("POST /uplink/{vlan}", c.uplink)
 	return c
 }
@@ -123,15 +122,47 @@ func (c *Control) set(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-func (c *Control) setFilters(w http.ResponseWriter, r *http.Request) {
-	var want Filters
-	c.change(w, r, &want, mostFilters, func(p *Port) error {
-		if err := p.SetFilters(want.Filters); err != nil {
+func (c *Control) setFilter(w http.ResponseWriter, r *http.Request) {
+	vlan, err := readVLAN(r)
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	var want Filter
+	c.change(w, r, &want, mostFilter, func(p *Port) error {
+		if err := p.SetFilter(vlan, &want); err != nil {
 			return err
 		}
-		c.log.Info("port filtered", "port", p.name, "vlans", slices.Sorted(maps.Keys(want.Filters)))
+		c.log.Info("port filtered", "port", p.name, "vlan", vlan, "rules", len(want.Rules), "sum", want.Sum)
 		return nil
 	})
+}
+
+func (c *Control) dropFilter(w http.ResponseWriter, r *http.Request) {
+	vlan, err := readVLAN(r)
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	p, err := c.owner.Port(r.PathValue("name"))
+	if err == nil {
+		err = p.SetFilter(vlan, nil)
+	}
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	c.log.Info("port not filtered any more", "port", p.name, "vlan", vlan)
+	answer(w, p.state())
+}
+
+// readVLAN reads the VLAN that a request's path names.
+func readVLAN(r *http.Request) (int, error) {
+	vlan, err := strconv.Atoi(r.PathValue("vlan"))
+	if err != nil {
+		return 0, fault.Field("vlan", "%q is no VLAN", r.PathValue("vlan"))
+	}
+	return vlan, checkVLAN(vlan)
 }
 
 // change reads what is wanted of the port that a request names, has it made so, and answers with the port.
@@ -164,12 +195,8 @@ func (c *Control) showFilters(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *Control) uplink(w http.ResponseWriter, r *http.Request) {
-	vlan, err := strconv.Atoi(r.PathValue("vlan"))
+	vlan, err := readVLAN(r)
 	if err != nil {
-		refuse(w, fault.Field("vlan", "%q is no VLAN", r.PathValue("vlan")))
-		return
-	}
-	if err := checkVLAN(vlan); err != nil {
 		refuse(w, err)
 		return
 	}

@@ -396,7 +396,8 @@ func TestFilterOfOneVLAN(t *testing.T) {
 	set(t, p[0], Config{Access: 10})
 	set(t, p[1], Config{Access: 10, Tagged: []int{20}})
 	set(t, p[2], Config{Access: 20})
-	if err := p[1].SetFilters(map[int]Filter{20: ownFilter()}); err != nil {
+	own := ownFilter()
+	if err := p[1].SetFilter(20, &own); err != nil {
 		t.Fatal(err)
 	}
 	in := arriving(protoUDP, 1, 2).with(func(s *seg) { s.to = broadcast }).frame(t)
@@ -413,15 +414,15 @@ func TestFilterOfOneVLAN(t *testing.T) {
 	if got := p[1].Filters(); len(got) != 1 || got[20].Sum != "1" {
 		t.Errorf("%+v", got)
 	}
-	if err := p[1].SetFilters(nil); err != nil {
+	if err := p[1].SetFilter(20, nil); err != nil {
 		t.Fatal(err)
 	}
 	p[2].Input(in)
 	if n := ears[1].heard(); n != 2 {
 		t.Errorf("without a filter %d frames were heard, not 2", n)
 	}
-	for _, bad := range []map[int]Filter{{0: ownFilter()}, {20: {MAC: "x"}}, {20: ownFilter(Rule{Version: 5})}, {20: ownFilter(Rule{Version: 4, Remotes: prefixes("fd00::/8")})}} {
-		if err := p[1].SetFilters(bad); !fault.Is(err, fault.Invalid) {
+	for _, bad := range []Filter{{MAC: "x"}, ownFilter(Rule{Version: 5}), ownFilter(Rule{Version: 4, Remotes: prefixes("fd00::/8")})} {
+		if err := p[1].SetFilter(20, &bad); !fault.Is(err, fault.Invalid) {
 			t.Errorf("%+v: %v", bad, err)
 		}
 	}

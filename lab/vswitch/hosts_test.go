@@ -67,7 +67,7 @@ func TestHostsBehindFilters(t *testing.T) {
 		t.Helper()
 		f := vswitch.Filter{MAC: mac, Addresses: []vswitch.Address{{MAC: mac, Prefix: netip.MustParsePrefix(address)}},
 			Rules: append(rules, vswitch.Rule{Version: 4, Low: -1, High: -1})}
-		if err := p.SetFilters(map[int]vswitch.Filter{10: f}); err != nil {
+		if err := p.SetFilter(10, &f); err != nil {
 			t.Fatal(err)
 		}
 		if err := p.SetConfig(vswitch.Config{Access: 10}); err != nil {

@@ -1,6 +1,7 @@
 package vswitch
 
 import (
+	"maps"
 	"slices"
 	"sync/atomic"
 
@@ -110,28 +111,32 @@ func (p *Port) SetConfig(c Config) error {
 	return nil
 }
 
-// SetFilters gives the port a filter for each of some VLANs, and takes others away; they are in force when SetFilters returns. What
-// was let through before goes on where the new filter of the VLAN allows it.
-func (p *Port) SetFilters(filters map[int]Filter) error {
-	rules := make(map[int]*ruleset, len(filters))
-	for vlan, f := range filters {
-		err := checkVLAN(vlan)
-		if err == nil {
-			rules[vlan], err = compile(f)
-		}
-		if err != nil {
+// SetFilter gives the port a filter for a VLAN, or takes the one away that it has (nil); it is in force when SetFilter returns. What
+// was let through before goes on where the new filter allows it.
+func (p *Port) SetFilter(vlan int, f *Filter) error {
+	if err := checkVLAN(vlan); err != nil {
+		return err
+	}
+	var rules *ruleset
+	if f != nil {
+		var err error
+		if rules, err = compile(*f); err != nil {
 			return err
 		}
 	}
 	p.owner.mu.Lock()
 	defer p.owner.mu.Unlock()
-	guards := make(map[int]*guard, len(rules))
-	for vlan, r := range rules {
-		if guards[vlan] = p.guards[vlan]; guards[vlan] == nil {
-			guards[vlan] = newGuard(r, p.owner.now)
-			continue
+	if g := p.guards[vlan]; g != nil && rules != nil {
+		g.set(rules)
+		return nil
+	}
+	guards := maps.Clone(p.guards)
+	delete(guards, vlan)
+	if rules != nil {
+		if guards == nil {
+			guards = map[int]*guard{}
 		}
-		guards[vlan].set(r)
+		guards[vlan] = newGuard(rules, p.owner.now)
 	}
 	p.guards = guards
 	return nil

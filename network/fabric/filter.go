@@ -5,10 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"maps"
 	"net"
 	"net/netip"
-	"slices"
 
 	"github.com/hagane-cloud/hagane/fault"
 )
@@ -16,10 +14,10 @@ import (
 // Filterer is a switch that keeps to filters at its ports: one for each VLAN that the port carries or will carry. Where a port
 // has no filter for a VLAN, everything passes there.
 type Filterer interface {
-	// SetFilters gives a port exactly these filters, by VLAN, and reads them back before it returns. They are in force for
-	// VLANs that the port carries, and will be from the first frame on in those that it is put into later. Connections that
-	// the new filter allows as well go on.
-	SetFilters(ctx context.Context, name string, filters map[int]Filter) error
+	// SetFilter gives a port a filter for a VLAN, or takes the one away that it has (nil), and reads back what it carries before
+	// it returns. A filter is in force at once where the port carries the VLAN, and from the first frame on where it will.
+	// Connections that the new filter allows as well go on. The port's filters for other VLANs stay as they are.
+	SetFilter(ctx context.Context, name string, vlan int, f *Filter) error
 }
 
 // Filter says what may pass between a server and its port. It denies what it does not allow, and allows by itself what a server
@@ -96,33 +94,21 @@ func (r Rule) check() error {
 	return nil
 }
 
-// CheckFilters is Check for the filters of a port.
-func CheckFilters(filters map[int]Filter) error {
-	for vlan, f := range filters {
-		if vlan < 1 || vlan > MaxVLAN {
-			return fault.Field("vlan", "%d is no VLAN: 1 to %d are", vlan, MaxVLAN)
-		}
-		if err := f.Check(); err != nil {
-			return err
-		}
+// CheckFilter is Check for the filter of a VLAN, or for none.
+func CheckFilter(vlan int, f *Filter) error {
+	if vlan < 1 || vlan > MaxVLAN {
+		return fault.Field("vlan", "%d is no VLAN: 1 to %d are", vlan, MaxVLAN)
 	}
-	return nil
-}
-
-// Sums are the sums of filters, by VLAN.
-func Sums(filters map[int]Filter) map[int]string {
-	out := make(map[int]string, len(filters))
-	for vlan, f := range filters {
-		out[vlan] = f.Sum()
-	}
-	return out
-}
-
-// Keeps returns an Unavailable fault when the filters of a port that was read back are not those that were set.
-func Keeps(port string, got, want map[int]Filter) error {
-	if maps.Equal(Sums(got), Sums(want)) {
+	if f == nil {
 		return nil
 	}
-	return fault.Errorf(fault.Unavailable, "the switch port %s has filters in VLANs %v that differ from those that were set in %v: look at the switch",
-		port, slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
+	return f.Check()
+}
+
+// Keeps returns an Unavailable fault when the filter of a port that was read back, if it has one, is not the one that was set.
+func Keeps(port string, vlan int, got, want *Filter) error {
+	if got == nil && want == nil || got != nil && want != nil && got.Sum() == want.Sum() {
+		return nil
+	}
+	return fault.Errorf(fault.Unavailable, "the switch port %s does not have the filter for VLAN %d that was set: look at the switch", port, vlan)
 }

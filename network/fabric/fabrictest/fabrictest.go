@@ -159,18 +159,26 @@ func keepsFilters(t *testing.T, d fabric.Driver) {
 		t.Skip("the driver has no filters")
 	}
 	one, other := guarding(), fabric.Filter{MAC: "02:00:00:00:00:06"}
-	for _, want := range []map[int]fabric.Filter{{7: one}, {7: one}, {7: other, 9: one}, {9: other}, nil, nil} {
-		if err := f.SetFilters(t.Context(), "p1", want); err != nil {
-			t.Fatalf("set %+v: %v", want, err)
+	want := map[int]string{}
+	for _, step := range []struct {
+		vlan int
+		f    *fabric.Filter
+	}{{7, &one}, {7, &one}, {9, &other}, {7, &other}, {7, nil}, {7, nil}, {9, &one}, {9, nil}} {
+		if err := f.SetFilter(t.Context(), "p1", step.vlan, step.f); err != nil {
+			t.Fatalf("set %+v: %v", step, err)
 		}
-		if got, err := d.Port(t.Context(), "p1"); err != nil || !maps.Equal(got.Filters, fabric.Sums(want)) || !got.Isolated() {
-			t.Errorf("set %v, read %+v: %v", fabric.Sums(want), got, err)
+		delete(want, step.vlan)
+		if step.f != nil {
+			want[step.vlan] = step.f.Sum()
+		}
+		if got, err := d.Port(t.Context(), "p1"); err != nil || !maps.Equal(got.Filters, want) || !got.Isolated() {
+			t.Errorf("after %+v, which leaves %v, read %+v: %v", step, want, got, err)
 		}
 		if got, err := d.Port(t.Context(), "p2"); err != nil || len(got.Filters) > 0 {
 			t.Errorf("the port beside it has filters too: %+v %v", got, err)
 		}
 	}
-	if err := f.SetFilters(t.Context(), "p1", map[int]fabric.Filter{7: one}); err != nil {
+	if err := f.SetFilter(t.Context(), "p1", 7, &one); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.SetPort(t.Context(), "p1", fabric.Config{Access: 7}); err != nil {
@@ -181,15 +189,16 @@ func keepsFilters(t *testing.T, d fabric.Driver) {
 	}
 	worse := guarding()
 	worse.Rules[1].Remotes = append(worse.Rules[1].Remotes, netip.MustParsePrefix("fd00::/8"))
-	for _, bad := range []map[int]fabric.Filter{{4095: one}, {0: one}, {7: {MAC: "none"}}, {7: worse}} {
-		if err := f.SetFilters(t.Context(), "p1", bad); !fault.Is(err, fault.Invalid) {
-			t.Errorf("%+v: %v", bad, err)
+	for _, bad := range []error{f.SetFilter(t.Context(), "p1", 4095, &one), f.SetFilter(t.Context(), "p1", 0, nil),
+		f.SetFilter(t.Context(), "p1", 7, &fabric.Filter{MAC: "none"}), f.SetFilter(t.Context(), "p1", 7, &worse)} {
+		if !fault.Is(bad, fault.Invalid) {
+			t.Errorf("what can not be: %v", bad)
 		}
 	}
 	if got, err := d.Port(t.Context(), "p1"); err != nil || got.Filters[7] != one.Sum() {
 		t.Errorf("a refused change had an effect: %+v %v", got, err)
 	}
-	if err := f.SetFilters(t.Context(), "no-such-port", nil); !fault.Is(err, fault.NotFound) {
+	if err := f.SetFilter(t.Context(), "no-such-port", 7, nil); !fault.Is(err, fault.NotFound) {
 		t.Errorf("a port that is not there: %v", err)
 	}
 }

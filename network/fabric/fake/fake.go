@@ -85,21 +85,27 @@ func (s *Switch) SetPort(ctx context.Context, name string, c fabric.Config) erro
 	return nil
 }
 
-// SetFilters changes the filters of a port.
-func (s *Switch) SetFilters(ctx context.Context, name string, filters map[int]fabric.Filter) error {
+// SetFilter changes a filter of a port.
+func (s *Switch) SetFilter(ctx context.Context, name string, vlan int, f *fabric.Filter) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.refuse(ctx); err != nil {
 		return err
 	}
-	if err := fabric.CheckFilters(filters); err != nil {
+	if err := fabric.CheckFilter(vlan, f); err != nil {
 		return err
 	}
 	p, err := s.port(name)
 	if err != nil {
 		return err
 	}
-	p.Filters = fabric.Sums(filters)
+	if p.Filters == nil {
+		p.Filters = map[int]string{}
+	}
+	delete(p.Filters, vlan)
+	if f != nil {
+		p.Filters[vlan] = f.Sum()
+	}
 	s.ports[name] = p
 	return nil
 }

@@ -116,30 +116,32 @@ type filter struct {
 	fabric.Filter
 }
 
-// SetFilters gives a port its filters and reads them back.
-func (d *Driver) SetFilters(ctx context.Context, name string, filters map[int]fabric.Filter) error {
-	if err := fabric.CheckFilters(filters); err != nil {
+// SetFilter changes a filter of a port and reads it back.
+func (d *Driver) SetFilter(ctx context.Context, name string, vlan int, f *fabric.Filter) error {
+	if err := fabric.CheckFilter(vlan, f); err != nil {
 		return err
-	}
-	var want, have struct {
-		Filters map[int]filter `json:"filters"`
-	}
-	want.Filters = make(map[int]filter, len(filters))
-	for vlan, f := range filters {
-		want.Filters[vlan] = filter{f.Sum(), f}
 	}
 	path := "/ports/" + url.PathEscape(name) + "/filters"
-	if err := d.do(ctx, http.MethodPut, path, want, nil); err != nil {
+	var err error
+	if f == nil {
+		err = d.do(ctx, http.MethodDelete, fmt.Sprintf("%s/%d", path, vlan), nil, nil)
+	} else {
+		err = d.do(ctx, http.MethodPut, fmt.Sprintf("%s/%d", path, vlan), filter{f.Sum(), *f}, nil)
+	}
+	if err != nil {
 		return err
+	}
+	var have struct {
+		Filters map[int]filter `json:"filters"`
 	}
 	if err := d.do(ctx, http.MethodGet, path, nil, &have); err != nil {
 		return fault.Wrap("read the port's filters back", err)
 	}
-	got := make(map[int]fabric.Filter, len(have.Filters))
-	for vlan, f := range have.Filters {
-		got[vlan] = f.Filter
+	var got *fabric.Filter
+	if one, ok := have.Filters[vlan]; ok {
+		got = &one.Filter
 	}
-	return fabric.Keeps(name, got, filters)
+	return fabric.Keeps(name, vlan, got, f)
 }
 
 // Close drops idle connections. Uplinks stay until they are closed.
