@@ -1,0 +1,181 @@
+package main
+
+import (
+	"crypto/ed25519"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/hagane-cloud/hagane/client"
+	"github.com/hagane-cloud/hagane/db/dbtest"
+	labclient "github.com/hagane-cloud/hagane/lab/client"
+)
+
+// defaultGroup is the id of a tenant's default security group.
+func (c *testCloud) defaultGroup(t *client.Cloud) string {
+	c.Helper()
+	gs := must[struct {
+		Groups []struct{ ID string } `json:"security_groups"`
+	}](c, t, "GET", "network", "/v2.0/security-groups?name=default", nil).Groups
+	if len(gs) != 1 {
+		c.Fatalf("%d default groups", len(gs))
+	}
+	return gs[0].ID
+}
+
+// letIn adds a rule for TCP to port 22 to a security group, with what else it is to say, and returns the rule's id.
+func (c *testCloud) letIn(t *client.Cloud, group string, also object) string {
+	c.Helper()
+	rule := object{"security_group_id": group, "direction": "ingress", "ethertype": "IPv4", "protocol": "tcp", "port_range_min": 22, "port_range_max": 22}
+	for k, v := range also {
+		rule[k] = v
+	}
+	return must[struct {
+		Rule struct{ ID string } `json:"security_group_rule"`
+	}](c, t, "POST", "network", "/v2.0/security-group-rules", object{"security_group_rule": rule}).Rule.ID
+}
+
+// vlan is the VLAN of a network.
+func (c *testCloud) vlan(network string) int {
+	c.Helper()
+	return must[struct {
+		Network struct {
+			VLAN int `json:"provider:segmentation_id"`
+		}
+	}](c, c.admin, "GET", "network", "/v2.0/networks/"+network, nil).Network.VLAN
+}
+
+// entry is a way to log in to a server.
+type entry struct {
+	*testCloud
+	signer ssh.Signer
+	road   string
+}
+
+// dig makes a way from an address on a network to a server there.
+func (c *testCloud) dig(signer ssh.Signer, vlan int, address, source string) entry {
+	c.Helper()
+	road, err := labclient.New(c.data).Forward(c.Context(), labclient.Forward{VLAN: vlan, Address: address, Port: 22, Source: source})
+	if err != nil {
+		c.Fatal(err)
+	}
+	return entry{c, signer, road.Listen}
+}
+
+// run runs a command on the server.
+func (e entry) run(command string) (string, error) {
+	sc, err := ssh.Dial("tcp", e.road, &ssh.ClientConfig{User: "hagane", Auth: []ssh.AuthMethod{ssh.PublicKeys(e.signer)}, HostKeyCallback: ssh.InsecureIgnoreHostKey(), Timeout: 2 * time.Second})
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = sc.Close() }()
+	session, err := sc.NewSession()
+	if err != nil {
+		return "", err
+	}
+	out, err := session.CombinedOutput(command)
+	return string(out), err
+}
+
+// reaches waits until a server can connect to another one, or can not any more.
+func (e entry) reaches(what, address string, want bool) {
+	e.Helper()
+	const soon = 20 * time.Second
+	e.until(soon, what, func() bool {
+		out, err := e.run("connect " + address + ":22")
+		return (err == nil && strings.HasPrefix(out, "SSH-2.0")) == want && (err == nil || out != "") // a login that fails tells nothing
+	})
+}
+
+// TestSecurityGroups has two servers of a tenant, in groups of their own, connect to each other while rules, members and port security
+// change; their neighbours on the network are no servers of the tenant's.
+func TestSecurityGroups(t *testing.T) {
+	for _, engine := range []string{"sqlite", "postgres"} {
+		t.Run(engine, func(t *testing.T) {
+			dsn := ""
+			if engine == "postgres" {
+				dsn = dbtest.PostgresURL(t)
+			}
+			securityGroups(t, dsn)
+		})
+	}
+}
+
+func securityGroups(t *testing.T, dsn string) {
+	c := startCloud(t, dsn)
+	for _, n := range c.runLab(2).Nodes {
+		c.ready(c.node(n.Name).UUID, "manage", "inspect", "provide")
+	}
+	tenant := c.tenant("tenant")
+	g := c.ground(tenant)
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := ssh.NewSignerFromKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(signer.PublicKey())))
+	must[any](c, tenant, "POST", "baremetal-server", "/os-keypairs", object{"keypair": object{"name": "mine", "public_key": public}})
+	web := must[struct {
+		Group struct{ ID string } `json:"security_group"`
+	}](c, tenant, "POST", "network", "/v2.0/security-groups", object{"security_group": object{"name": "web"}}).Group.ID
+	type portDoc struct{ Port struct{ ID string } }
+	const a, b = "10.20.0.11", "10.20.0.12"
+	var ports, servers []string
+	for i, address := range []string{a, b} {
+		port := object{"network_id": g.network, "fixed_ips": []object{{"ip_address": address}}}
+		if i == 1 {
+			port["security_groups"] = []string{web}
+		}
+		ports = append(ports, must[portDoc](c, tenant, "POST", "network", "/v2.0/ports", object{"port": port}).Port.ID)
+		body := g.body("s-" + address)
+		body["server"].(object)["key_name"], body["server"].(object)["networks"] = "mine", []object{{"port": ports[i]}}
+		servers = append(servers, must[serverDoc](c, tenant, "POST", "baremetal-server", "/servers", body).Server.ID)
+	}
+	for _, s := range servers {
+		c.serverUntil(tenant, s, "ACTIVE")
+	}
+	group, vlan := c.defaultGroup(tenant), c.vlan(g.network)
+	// Our way to the first server is from an address on the network that the rule names.
+	way := c.dig(signer, vlan, a, "10.20.0.250/24")
+	outside := c.dig(signer, vlan, b, "10.20.0.251/24")
+	if _, err := way.run("hostname"); err == nil {
+		t.Error("the default group lets in who is not in it")
+	}
+	c.letIn(tenant, group, object{"remote_ip_prefix": "10.20.0.250/32"})
+	c.until(20*time.Second, "the new rule to let us in", func() bool { _, err := way.run("hostname"); return err == nil })
+	if out, err := way.run("metadata openstack/latest/meta_data.json"); err != nil || !strings.Contains(out, servers[0]) {
+		t.Errorf("metadata: %s, %v", out, err)
+	}
+	way.reaches("the second server to be closed", b, false)
+	rule := c.letIn(tenant, web, object{"remote_group_id": group})
+	way.reaches("a rule that names the group to let the first server in", b, true)
+	if _, err := outside.run("hostname"); err == nil {
+		t.Error("the rule lets in who is not in the group that it names")
+	}
+	must[any](c, tenant, "DELETE", "network", "/v2.0/security-group-rules/"+rule, nil)
+	way.reaches("the rule that is gone to let nobody in", b, false)
+	change := func(port string, what object) {
+		t.Helper()
+		must[any](c, tenant, "PUT", "network", "/v2.0/ports/"+port, object{"port": what})
+	}
+	change(ports[1], object{"security_groups": []string{group, web}})
+	way.reaches("members of the default group to reach each other", b, true)
+	change(ports[1], object{"security_groups": []string{}, "port_security_enabled": false})
+	c.until(20*time.Second, "a port without port security to let anybody in", func() bool { _, err := outside.run("hostname"); return err == nil })
+	change(ports[1], object{"port_security_enabled": true})
+	way.reaches("a port without groups to let nobody in", b, false)
+	if _, err := outside.run("hostname"); err == nil {
+		t.Error("a port without groups lets somebody in")
+	}
+	for _, s := range servers {
+		must[any](c, tenant, "DELETE", "baremetal-server", "/servers/"+s, nil)
+	}
+	for _, s := range servers {
+		c.serverUntil(tenant, s, "")
+	}
+}
