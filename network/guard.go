@@ -217,8 +217,11 @@ func (s *Service) compareAt(ctx context.Context, sw string, plugs []Plug, due ma
 		if have.Access != plug.VLAN || keeps(have, plug.VLAN, due[plug]) {
 			continue // Place gives it a filter before it opens the VLAN
 		}
-		if err := f.SetFilter(ctx, plug.Port, plug.VLAN, due[plug]); err != nil {
-			failed[plug] = err
+		if e := f.SetFilter(ctx, plug.Port, plug.VLAN, due[plug]); e != nil {
+			failed[plug] = e
+			if fault.Is(e, fault.Unavailable) {
+				err = e // the other ports' would take as long, and keep changes at other switches waiting
+			}
 		}
 	}
 	return failed

@@ -276,6 +276,14 @@ func TestFiltersThatCanNotBeSet(t *testing.T) {
 		if behind, _ := w.Behind(); behind != 0 || len(w.filter("p0", n.VLAN).Rules) != 4 {
 			w.Errorf("%d behind, %+v", behind, w.filter("p0", n.VLAN))
 		}
+		if err := w.guarded.SetFilter(w.Context(), "p0", n.VLAN, nil); err != nil {
+			w.Fatal(err)
+		}
+		w.serve(n, network.Port{}) // any change has all compared with the switch
+		w.keep()
+		if f := w.filter("p0", n.VLAN); len(f.Rules) != 4 {
+			w.Errorf("the switch lost a filter and has %+v", f)
+		}
 	})
 }
 

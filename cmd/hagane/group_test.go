@@ -119,13 +119,24 @@ func TestSecurityGroups(t *testing.T) {
 	}
 }
 
-func securityGroups(t *testing.T, dsn string) {
+// pair are two servers of a tenant on one network: the first in the default group, the second in one that is named web.
+type pair struct {
+	entry        // to the first one, from an address on the network
+	outside      entry
+	tenant       *client.Cloud
+	servers      []string
+	ports        []string
+	group, web   string
+	first, other string // addresses
+}
+
+func startPair(t *testing.T, dsn string) *pair {
 	c := startCloud(t, dsn)
 	for _, n := range c.runLab(2).Nodes {
 		c.ready(c.node(n.Name).UUID, "manage", "inspect", "provide")
 	}
-	tenant := c.tenant("tenant")
-	g := c.ground(tenant)
+	p := &pair{tenant: c.tenant("tenant"), first: "10.20.0.11", other: "10.20.0.12"}
+	g := c.ground(p.tenant)
 	_, key, err := ed25519.GenerateKey(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -135,51 +146,57 @@ func securityGroups(t *testing.T, dsn string) {
 		t.Fatal(err)
 	}
 	public := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(signer.PublicKey())))
-	must[any](c, tenant, "POST", "baremetal-server", "/os-keypairs", object{"keypair": object{"name": "mine", "public_key": public}})
-	web := must[struct {
+	must[any](c, p.tenant, "POST", "baremetal-server", "/os-keypairs", object{"keypair": object{"name": "mine", "public_key": public}})
+	p.web = must[struct {
 		Group struct{ ID string } `json:"security_group"`
-	}](c, tenant, "POST", "network", "/v2.0/security-groups", object{"security_group": object{"name": "web"}}).Group.ID
-	type portDoc struct{ Port struct{ ID string } }
-	const a, b = "10.20.0.11", "10.20.0.12"
-	var ports, servers []string
-	for i, address := range []string{a, b} {
+	}](c, p.tenant, "POST", "network", "/v2.0/security-groups", object{"security_group": object{"name": "web"}}).Group.ID
+	for _, address := range []string{p.first, p.other} {
 		port := object{"network_id": g.network, "fixed_ips": []object{{"ip_address": address}}}
-		if i == 1 {
-			port["security_groups"] = []string{web}
+		if address == p.other {
+			port["security_groups"] = []string{p.web}
 		}
-		ports = append(ports, must[portDoc](c, tenant, "POST", "network", "/v2.0/ports", object{"port": port}).Port.ID)
+		id := must[struct{ Port struct{ ID string } }](c, p.tenant, "POST", "network", "/v2.0/ports", object{"port": port}).Port.ID
 		body := g.body("s-" + address)
-		body["server"].(object)["key_name"], body["server"].(object)["networks"] = "mine", []object{{"port": ports[i]}}
-		servers = append(servers, must[serverDoc](c, tenant, "POST", "baremetal-server", "/servers", body).Server.ID)
+		body["server"].(object)["key_name"], body["server"].(object)["networks"] = "mine", []object{{"port": id}}
+		p.ports = append(p.ports, id)
+		p.servers = append(p.servers, must[serverDoc](c, p.tenant, "POST", "baremetal-server", "/servers", body).Server.ID)
 	}
-	for _, s := range servers {
-		c.serverUntil(tenant, s, "ACTIVE")
+	for _, s := range p.servers {
+		c.serverUntil(p.tenant, s, "ACTIVE")
 	}
-	group, vlan := c.defaultGroup(tenant), c.vlan(g.network)
-	// Our way to the first server is from an address on the network that the rule names.
-	way := c.dig(signer, vlan, a, "10.20.0.250/24")
-	outside := c.dig(signer, vlan, b, "10.20.0.251/24")
-	way.shut("the default group lets in who is not in it")
-	c.letIn(tenant, group, object{"remote_ip_prefix": "10.20.0.250/32"})
-	c.until(20*time.Second, "the new rule to let us in", func() bool { _, err := way.runWithin(2*time.Second, "hostname"); return err == nil })
-	if out, err := way.run("metadata openstack/latest/meta_data.json"); err != nil || !strings.Contains(out, servers[0]) {
+	p.group = c.defaultGroup(p.tenant)
+	p.entry, p.outside = c.dig(signer, c.vlan(g.network), p.first, "10.20.0.250/24"), c.dig(signer, c.vlan(g.network), p.other, "10.20.0.251/24")
+	return p
+}
+
+// change changes the second server's port.
+func (p *pair) change(what object) {
+	p.Helper()
+	must[any](p.testCloud, p.tenant, "PUT", "network", "/v2.0/ports/"+p.ports[1], object{"port": what})
+}
+
+func securityGroups(t *testing.T, dsn string) {
+	p := startPair(t, dsn)
+	enters := func(e entry) func() bool {
+		return func() bool { _, err := e.runWithin(2*time.Second, "hostname"); return err == nil }
+	}
+	p.shut("the default group lets in who is not in it")
+	p.letIn(p.tenant, p.group, object{"remote_ip_prefix": "10.20.0.250/32"})
+	p.until(20*time.Second, "the new rule to let us in", enters(p.entry))
+	if out, err := p.run("metadata openstack/latest/meta_data.json"); err != nil || !strings.Contains(out, p.servers[0]) {
 		t.Errorf("metadata: %s, %v", out, err)
 	}
-	way.reaches("the second server to be closed", b, false)
-	rule := c.letIn(tenant, web, object{"remote_group_id": group})
-	way.reaches("a rule that names the group to let the first server in", b, true)
-	outside.shut("the rule lets in who is not in the group that it names")
-	must[any](c, tenant, "DELETE", "network", "/v2.0/security-group-rules/"+rule, nil)
-	way.reaches("the rule that is gone to let nobody in", b, false)
-	change := func(port string, what object) {
-		t.Helper()
-		must[any](c, tenant, "PUT", "network", "/v2.0/ports/"+port, object{"port": what})
-	}
-	change(ports[1], object{"security_groups": []string{group, web}})
-	way.reaches("members of the default group to reach each other", b, true)
-	change(ports[1], object{"security_groups": []string{}, "port_security_enabled": false})
-	c.until(20*time.Second, "a port without port security to let anybody in", func() bool { _, err := outside.runWithin(2*time.Second, "hostname"); return err == nil })
-	change(ports[1], object{"port_security_enabled": true})
-	way.reaches("a port without groups to let nobody in", b, false)
-	outside.shut("a port without groups lets somebody in")
+	p.reaches("the second server to be closed", p.other, false)
+	rule := p.letIn(p.tenant, p.web, object{"remote_group_id": p.group})
+	p.reaches("a rule that names the group to let the first server in", p.other, true)
+	p.outside.shut("the rule lets in who is not in the group that it names")
+	must[any](p.testCloud, p.tenant, "DELETE", "network", "/v2.0/security-group-rules/"+rule, nil)
+	p.reaches("the rule that is gone to let nobody in", p.other, false)
+	p.change(object{"security_groups": []string{p.group, p.web}})
+	p.reaches("members of the default group to reach each other", p.other, true)
+	p.change(object{"security_groups": []string{}, "port_security_enabled": false})
+	p.until(20*time.Second, "a port without port security to let anybody in", enters(p.outside))
+	p.change(object{"port_security_enabled": true})
+	p.reaches("a port without groups to let nobody in", p.other, false)
+	p.outside.shut("a port without groups lets somebody in")
 }
