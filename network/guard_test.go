@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/uptrace/bun"
@@ -21,10 +22,12 @@ import (
 	"github.com/hagane-cloud/hagane/secret"
 )
 
-// guarded is a switch that remembers filters, and complains about a tenant's VLAN that is opened without one.
+// guarded is a switch that remembers filters, and complains about a tenant's VLAN that is open without one.
 type guarded struct {
 	*fake.Switch
 	t *testing.T
+
+	opening atomic.Bool // a filter may go from a port without port security
 
 	mu      sync.Mutex
 	filters map[string]map[int]fabric.Filter
@@ -32,6 +35,9 @@ type guarded struct {
 }
 
 func (g *guarded) SetFilter(ctx context.Context, name string, vlan int, f *fabric.Filter) error {
+	if p, err := g.Port(ctx, name); err == nil && f == nil && p.Access == vlan && !g.opening.Load() {
+		g.t.Errorf("%s lost its filter in VLAN %d while it was there", name, vlan)
+	}
 	if err := g.Switch.SetFilter(ctx, name, vlan, f); err != nil {
 		return err
 	}
@@ -242,7 +248,9 @@ func TestFiltersFollowTheDatabase(t *testing.T) {
 		if f := w.filter("p0", n.VLAN); len(f.Addresses) != 2 {
 			w.Errorf("%+v", f.Addresses)
 		}
+		w.opening.Store(true)
 		edit(two.ID, func(p *network.Port) { p.PortSecurity = false })
+		w.opening.Store(false)
 		have, err := w.Switch.Port(w.Context(), "p1")
 		if must(w.site, have, err); len(have.Filters) > 0 {
 			w.Errorf("without port security there is a filter: %+v", have)
@@ -276,9 +284,11 @@ func TestFiltersThatCanNotBeSet(t *testing.T) {
 		if behind, _ := w.Behind(); behind != 0 || len(w.filter("p0", n.VLAN).Rules) != 4 {
 			w.Errorf("%d behind, %+v", behind, w.filter("p0", n.VLAN))
 		}
+		w.opening.Store(true)
 		if err := w.guarded.SetFilter(w.Context(), "p0", n.VLAN, nil); err != nil {
 			w.Fatal(err)
 		}
+		w.opening.Store(false)
 		w.serve(n, network.Port{}) // any change has all compared with the switch
 		w.keep()
 		if f := w.filter("p0", n.VLAN); len(f.Rules) != 4 {
