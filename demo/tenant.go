@@ -57,10 +57,25 @@ func (s *story) becomeTenant(ctx context.Context) error {
 		return err
 	}
 	s.plan.network, s.plan.vlan = net.Network.ID, seen.Network.VLAN
+	if err := s.letSSHIn(ctx); err != nil {
+		return err
+	}
 	if err := s.makeKey(ctx); err != nil {
 		return err
 	}
 	return s.upload(ctx)
+}
+
+// letSSHIn adds what the default security group lacks for a login from outside it.
+func (s *story) letSSHIn(ctx context.Context) error {
+	var groups struct {
+		Groups []struct{ ID string } `json:"security_groups"`
+	}
+	if err := s.tenant.Do(ctx, "GET", "network", "/v2.0/security-groups?name=default", nil, &groups); err != nil || len(groups.Groups) == 0 {
+		return fault.E(fault.NotFound, "the project has no default security group", err)
+	}
+	rule := object{"security_group_id": groups.Groups[0].ID, "direction": "ingress", "protocol": "tcp", "port_range_min": 22, "port_range_max": 22}
+	return s.tenant.Do(ctx, "POST", "network", "/v2.0/security-group-rules", object{"security_group_rule": rule}, nil)
 }
 
 func (s *story) makeProject(ctx context.Context) error {

@@ -32,6 +32,7 @@ type Service struct {
 	Options
 	mu       sync.Mutex
 	switches map[string]fabric.Driver // open ones, by name
+	guarding guarding
 }
 
 // NewService makes the service.

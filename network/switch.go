@@ -7,7 +7,6 @@ import (
 
 	"github.com/hagane-cloud/hagane/db"
 	"github.com/hagane-cloud/hagane/fault"
-	"github.com/hagane-cloud/hagane/fence"
 	"github.com/hagane-cloud/hagane/network/fabric"
 )
 
@@ -66,26 +65,6 @@ func (s *Service) Driver(ctx context.Context, name string) (fabric.Driver, error
 	}
 	s.switches[name] = d
 	return d, nil
-}
-
-// Place makes a switch port an access port of a VLAN; 0 isolates it. It acts only on a difference and reads back.
-func (s *Service) Place(ctx context.Context, sw, port string, vlan int) error {
-	d, err := s.Driver(ctx, sw)
-	if err != nil {
-		return err
-	}
-	want := fabric.Config{Access: vlan}
-	have, err := d.Port(ctx, port)
-	if err != nil {
-		return fault.Wrap(fmt.Sprintf("reading %s/%s", sw, port), err)
-	}
-	if have.Equal(want) {
-		return nil
-	}
-	if err := fence.Check(ctx); err != nil {
-		return fault.Wrap(fmt.Sprintf("changing %s/%s", sw, port), err)
-	}
-	return d.SetPort(ctx, port, want)
 }
 
 // VLANOf reads on which VLAN a switch port is; 0 is none.

@@ -97,7 +97,7 @@ func (j *Job) place(ctx context.Context, vlan func(p *Port) int) error {
 			}
 			return fault.Errorf(fault.Invalid, "the port %s has no switch port; set its local_link_connection (switch_info and port_id)", p.MAC)
 		}
-		if err := j.Network.Place(ctx, p.Switch, p.Port, vlan(p)); err != nil {
+		if err := j.Network.Place(ctx, p.Switch, p.Port, p.MAC, vlan(p)); err != nil {
 			return fault.Wrap(fmt.Sprintf("setting the switch port %s/%s", p.Switch, p.Port), err)
 		}
 	}

@@ -24,8 +24,8 @@ import (
 
 // Network says where the cloud's own VLANs are and plugs switch ports into VLANs.
 type Network interface {
-	// Place makes a switch port an access port of a VLAN, 0 isolates it, and reads it back.
-	Place(ctx context.Context, sw, port string, vlan int) error
+	// Place makes a switch port an access port of a VLAN for the NIC with a MAC, 0 isolates it, and reads it back.
+	Place(ctx context.Context, sw, port, mac string, vlan int) error
 	// VLANOf reads on which VLAN a switch port is; 0 is none.
 	VLANOf(ctx context.Context, sw, port string) (int, error)
 	// Linked reports whether something is plugged into a switch port and answers.

@@ -74,6 +74,17 @@ func NewMetrics(version string) *Metrics {
 // Register adds what is read when somebody asks.
 func (m *Metrics) Register(c prometheus.Collector) { m.registry.MustRegister(c) }
 
+// Filters has told, when somebody asks, at how many ports of servers that this process looks after the switch keeps to older security
+// groups than the database has, and for how long.
+func (m *Metrics) Filters(behind func() (ports int, longest time.Duration)) {
+	m.registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "hagane_filters_behind",
+			Help: "Ports of servers that this conductor looks after whose switch could not be told of a change of security groups."},
+			func() float64 { ports, _ := behind(); return float64(ports) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "hagane_filters_behind_seconds_max", Help: "For how long the port has been so that has been for longest."},
+			func() float64 { _, longest := behind(); return longest.Seconds() }))
+}
+
 // Handler serves the metrics.
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 2})

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.yaml.in/yaml/v3"
@@ -27,6 +28,7 @@ var (
 func metricNames() []string {
 	m := NewMetrics("test")
 	m.Register(NewCloud(nil, nil))
+	m.Filters(func() (int, time.Duration) { return 0, 0 })
 	ch := make(chan *prometheus.Desc)
 	go func() { m.registry.Describe(ch); close(ch) }()
 	var names []string

@@ -22,6 +22,7 @@ func (c *cloud) observe() {
 	c.nodes.ObserveBMCs(c.metrics.BMC)
 	c.ready = []telemetry.Check{{Name: "database", Ask: c.db.Ping}}
 	if c.o.has("conductor") {
+		c.metrics.Filters(c.networks.Behind)
 		c.ready = append(c.ready, telemetry.Check{Name: "conductor", Ask: func(context.Context) error { return c.conductor.Ready() }})
 	}
 }

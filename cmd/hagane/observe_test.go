@@ -63,7 +63,7 @@ func TestMetrics(t *testing.T) {
 		`hagane_bmc_call_duration_seconds_count\{capability="power",protocol="fake"\} [1-9]`,
 		`hagane_http_request_duration_seconds_count\{route="/baremetal/v1/nodes",service="baremetal",status="201",verb="POST"\} 1`,
 		`hagane_conductors\{conductor_group="",status="working"\} 1`,
-		`hagane_runs_without_conductor 0`, `hagane_runs_overdue 0`, `hagane_database_up 1`, `hagane_build_info\{version="`,
+		`hagane_runs_without_conductor 0`, `hagane_runs_overdue 0`, `hagane_database_up 1`, `hagane_filters_behind 0`, `hagane_filters_behind_seconds_max 0`, `hagane_build_info\{version="`,
 	} {
 		if !regexp.MustCompile(p).MatchString(told) {
 			t.Errorf("%s is not told", p)

@@ -52,14 +52,10 @@ func TestRescue(t *testing.T) {
 		t.Fatal(given, err)
 	}
 	c.computeUntil(tenant, s, "RESCUE")
+	c.letIn(tenant, c.defaultGroup(tenant), nil)
 	t.Logf("rescued after %s", time.Since(began).Round(10*time.Millisecond))
 
-	vlan := must[struct {
-		Network struct {
-			VLAN int `json:"provider:segmentation_id"`
-		}
-	}](c, c.admin, "GET", "network", "/v2.0/networks/"+g.network, nil).Network.VLAN
-	road, err := labclient.New(c.data).Forward(t.Context(), labclient.Forward{VLAN: vlan, Address: "10.20.0.77", Port: 22, Source: "10.20.0.250/24"})
+	road, err := labclient.New(c.data).Forward(t.Context(), labclient.Forward{VLAN: c.vlan(g.network), Address: "10.20.0.77", Port: 22, Source: "10.20.0.250/24"})
 	if err != nil {
 		t.Fatal(err)
 	}

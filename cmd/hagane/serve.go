@@ -247,6 +247,7 @@ func wire(o serveOptions, d *db.DB, log *slog.Logger) (*cloud, error) {
 	c.observe()
 	c.conductor.Every("watch the power", time.Second, func(ctx context.Context) error { return c.nodes.Watch(ctx, id) })
 	c.conductor.Every("compare restored nodes", 15*time.Second, func(ctx context.Context) error { return c.nodes.Confirm(ctx, id) })
+	c.conductor.Every("keep security groups", 500*time.Millisecond, func(ctx context.Context) error { return c.networks.KeepFilters(ctx, c.plugs(id)) })
 	c.conductor.Every("allocate nodes", 500*time.Millisecond, c.nodes.AllocatePending)
 	c.conductor.Every("record the consoles", time.Second, func(ctx context.Context) error { return c.nodes.Record(ctx, id) })
 	c.conductor.Every("close idle BMC sessions", 30*time.Second, func(ctx context.Context) error { return c.nodes.CloseIdle(ctx, keepSession) })

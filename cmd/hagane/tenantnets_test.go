@@ -35,32 +35,12 @@ func TestTenantNetworkIsServed(t *testing.T) {
 	body["server"].(object)["networks"] = []object{{"uuid": g.network, "fixed_ip": "10.20.0.77"}}
 	s := must[serverDoc](c, tenant, "POST", "baremetal-server", "/servers", body)
 	c.serverUntil(tenant, s.Server.ID, "ACTIVE")
-	vlan := must[struct {
-		Network struct {
-			VLAN int `json:"provider:segmentation_id"`
-		}
-	}](c, c.admin, "GET", "network", "/v2.0/networks/"+g.network, nil).Network.VLAN
+	c.letIn(tenant, c.defaultGroup(tenant), nil)
 	rack := labclient.New(c.data)
-	road, err := rack.Forward(t.Context(), labclient.Forward{VLAN: vlan, Address: "10.20.0.77", Port: 22, Source: "10.20.0.250/24"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	run := func(command string) (string, error) {
-		sc, err := ssh.Dial("tcp", road.Listen, &ssh.ClientConfig{User: "hagane", Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)}, HostKeyCallback: ssh.InsecureIgnoreHostKey(), Timeout: 5 * time.Second})
-		if err != nil {
-			return "", err
-		}
-		defer func() { _ = sc.Close() }()
-		session, err := sc.NewSession()
-		if err != nil {
-			return "", err
-		}
-		out, err := session.CombinedOutput(command)
-		return string(out), err
-	}
+	way := c.dig(signer, c.vlan(g.network), "10.20.0.77", "10.20.0.250/24")
 	var got string
 	c.until(30*time.Second, "the metadata to be read", func() bool {
-		got, err = run("metadata openstack/latest/meta_data.json")
+		got, err = way.run("metadata openstack/latest/meta_data.json")
 		return err == nil
 	})
 	if !strings.Contains(got, s.Server.ID) || !strings.Contains(got, public) || !strings.Contains(got, `"admin_pass":""`) {
@@ -68,11 +48,11 @@ func TestTenantNetworkIsServed(t *testing.T) {
 	}
 	for path, want := range map[string]string{"latest/meta-data/local-ipv4": "10.20.0.77", "latest/meta-data/public-keys/0/openssh-key": public, "latest/user-data": "#!/bin/sh\n",
 		"openstack/latest/user_data": "#!/bin/sh\n", "latest/meta-data/hostname": "web"} {
-		if got, err := run("metadata " + path); err != nil || got != want {
+		if got, err := way.run("metadata " + path); err != nil || got != want {
 			t.Errorf("%s: %q, %v; want %q", path, got, err, want)
 		}
 	}
-	if got, err := run("metadata openstack/latest/network_data.json"); err != nil || !strings.Contains(got, "10.20.0.77") {
+	if got, err := way.run("metadata openstack/latest/network_data.json"); err != nil || !strings.Contains(got, "10.20.0.77") {
 		t.Errorf("network_data.json: %s, %v", got, err)
 	}
 	if err := tenant.Do(t.Context(), "POST", "baremetal-server", "/servers/"+s.Server.ID+"/action", object{"boot_mode": object{"type": "HARD", "boot_mode": "PXE"}}, nil); err != nil {
@@ -83,7 +63,7 @@ func TestTenantNetworkIsServed(t *testing.T) {
 		return err == nil && strings.Contains(string(text), "DHCP gave 10.20.0.77/24")
 	})
 	c.until(30*time.Second, "the server to come back from its disk", func() bool {
-		got, err = run("hostname")
+		got, err = way.run("hostname")
 		return err == nil && got == "web\n"
 	})
 }

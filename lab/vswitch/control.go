@@ -21,10 +21,19 @@ import (
 type State struct {
 	Name string `json:"name"`
 	Config
-	Up       bool     `json:"up"`
-	Uplink   bool     `json:"uplink,omitempty"`
-	Counters Counters `json:"counters"`
+	Up       bool           `json:"up"`
+	Uplink   bool           `json:"uplink,omitempty"`
+	Counters Counters       `json:"counters"`
+	Filters  map[int]string `json:"filters,omitempty"` // their sums, by VLAN
+	Flows    int            `json:"flows,omitempty"`   // that the filters know
 }
+
+// Filters are the filters of a port as the control API shows them, by VLAN.
+type Filters struct {
+	Filters map[int]Filter `json:"filters"`
+}
+
+const mostFilter = 16 << 20 // bytes
 
 const headerTimeout = 10 * time.Second
 
@@ -36,6 +45,8 @@ const Uplinked = "ethernet"
 //	GET  /ports          all ports
 //	GET  /ports/{name}   one port
 //	PUT  /ports/{name}   sets what a port carries (Config) and answers with the port
+//	GET  /ports/{name}/filters  its filters (Filters)
+//	PUT  /ports/{name}/filters/{vlan}  gives it a filter for a VLAN (Filter) and answers with the port; DELETE takes it away
 //	POST /uplink/{vlan}  turns the connection into an Ethernet cable in that VLAN (QEMU's framing)
 //
 // Connections that became uplinks end with ctx; Wait waits for them.
@@ -53,6 +64,9 @@ func NewControl(ctx context.Context, s *Switch, log *slog.Logger) *Control {
 	c.mux.HandleFunc("GET /ports", c.list)
 	c.mux.HandleFunc("GET /ports/{name}", c.show)
 	c.mux.HandleFunc("PUT /ports/{name}", c.set)
+	c.mux.HandleFunc("GET /ports/{name}/filters", c.showFilters)
+	c.mux.HandleFunc("PUT /ports/{name}/filters/{vlan}", c.setFilter)
+	c.mux.HandleFunc("DELETE /ports/{name}/filters/{vlan}", c.dropFilter)
 	c.mux.HandleFunc("POST /uplink/{vlan}", c.uplink)
 	return c
 }
@@ -64,7 +78,17 @@ func (c *Control) ServeHTTP(w http.ResponseWriter, r *http.Request) { c.mux.Serv
 func (c *Control) Wait() { c.wait.Wait() }
 
 func (p *Port) state() State {
-	return State{Name: p.name, Config: p.Config(), Up: p.Up(), Uplink: p.uplink, Counters: p.Counters()}
+	s := State{Name: p.name, Config: p.Config(), Up: p.Up(), Uplink: p.uplink, Counters: p.Counters()}
+	p.owner.mu.RLock()
+	defer p.owner.mu.RUnlock()
+	for vlan, g := range p.guards {
+		if s.Filters == nil {
+			s.Filters = make(map[int]string, len(p.guards))
+		}
+		s.Filters[vlan] = g.filter().Sum
+		s.Flows += g.size()
+	}
+	return s
 }
 
 func (c *Control) list(w http.ResponseWriter, _ *http.Request) {
@@ -88,33 +112,91 @@ func (c *Control) show(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *Control) set(w http.ResponseWriter, r *http.Request) {
+	var want Config
+	c.change(w, r, &want, 64<<10, func(p *Port) error {
+		if err := p.SetConfig(want); err != nil {
+			return err
+		}
+		c.log.Info("port configured", "port", p.name, "access", want.Access, "tagged", want.Tagged)
+		return nil
+	})
+}
+
+func (c *Control) setFilter(w http.ResponseWriter, r *http.Request) {
+	vlan, err := readVLAN(r)
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	var want Filter
+	c.change(w, r, &want, mostFilter, func(p *Port) error {
+		if err := p.SetFilter(vlan, &want); err != nil {
+			return err
+		}
+		c.log.Info("port filtered", "port", p.name, "vlan", vlan, "rules", len(want.Rules), "sum", want.Sum)
+		return nil
+	})
+}
+
+func (c *Control) dropFilter(w http.ResponseWriter, r *http.Request) {
+	vlan, err := readVLAN(r)
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	p, err := c.owner.Port(r.PathValue("name"))
+	if err == nil {
+		err = p.SetFilter(vlan, nil)
+	}
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	c.log.Info("port not filtered any more", "port", p.name, "vlan", vlan)
+	answer(w, p.state())
+}
+
+// readVLAN reads the VLAN that a request's path names.
+func readVLAN(r *http.Request) (int, error) {
+	vlan, err := strconv.Atoi(r.PathValue("vlan"))
+	if err != nil {
+		return 0, fault.Field("vlan", "%q is no VLAN", r.PathValue("vlan"))
+	}
+	return vlan, checkVLAN(vlan)
+}
+
+// change reads what is wanted of the port that a request names, has it made so, and answers with the port.
+func (c *Control) change(w http.ResponseWriter, r *http.Request, want any, most int64, set func(p *Port) error) {
 	p, err := c.owner.Port(r.PathValue("name"))
 	if err != nil {
 		refuse(w, err)
 		return
 	}
-	var want Config
-	body := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10))
+	body := json.NewDecoder(http.MaxBytesReader(w, r.Body, most))
 	body.DisallowUnknownFields()
-	if err := body.Decode(&want); err != nil {
+	if err := body.Decode(want); err != nil {
 		refuse(w, fault.Errorf(fault.Invalid, "read the port's configuration: %v", err))
 		return
 	}
-	if err := p.SetConfig(want); err != nil {
+	if err := set(p); err != nil {
 		refuse(w, err)
 		return
 	}
-	c.log.Info("port configured", "port", p.name, "access", want.Access, "tagged", want.Tagged)
 	answer(w, p.state())
 }
 
-func (c *Control) uplink(w http.ResponseWriter, r *http.Request) {
-	vlan, err := strconv.Atoi(r.PathValue("vlan"))
+func (c *Control) showFilters(w http.ResponseWriter, r *http.Request) {
+	p, err := c.owner.Port(r.PathValue("name"))
 	if err != nil {
-		refuse(w, fault.Field("vlan", "%q is no VLAN", r.PathValue("vlan")))
+		refuse(w, err)
 		return
 	}
-	if err := checkVLAN(vlan); err != nil {
+	answer(w, Filters{p.Filters()})
+}
+
+func (c *Control) uplink(w http.ResponseWriter, r *http.Request) {
+	vlan, err := readVLAN(r)
+	if err != nil {
 		refuse(w, err)
 		return
 	}

@@ -1,6 +1,7 @@
 package vswitch
 
 import (
+	"maps"
 	"slices"
 	"sync/atomic"
 
@@ -47,6 +48,10 @@ type Counters struct {
 	Out     uint64 `json:"out"`     // frames that went out
 	Blocked uint64 `json:"blocked"` // came in, but the port does not carry their VLAN
 	Dropped uint64 `json:"dropped"` // were to go out, but the receiver was too slow
+
+	Refused uint64 `json:"refused"` // no rule of the port's filter allows them, either way
+	Spoofed uint64 `json:"spoofed"` // came in with a sender that is not the server's
+	Unread  uint64 `json:"unread"`  // the filter can not judge them: broken ones, and what is neither IP nor ARP
 }
 
 // Port is one socket of the switch. It is up while something is plugged in.
@@ -55,11 +60,13 @@ type Port struct {
 	name   string
 	uplink bool
 
-	config Config     // guarded by owner.mu
-	sink   ether.Sink // guarded by owner.mu; nil: no link
-	link   *link      // guarded by owner.mu; nil: no link, or one that is as fast as can be
+	config Config         // guarded by owner.mu
+	guards map[int]*guard // by VLAN; guarded by owner.mu, and never changed, but replaced
+	sink   ether.Sink     // guarded by owner.mu; nil: no link
+	link   *link          // guarded by owner.mu; nil: no link, or one that is as fast as can be
 
 	in, out, blocked, dropped atomic.Uint64
+	filtered                  [unread + 1]atomic.Uint64 // by verdict
 }
 
 // Name returns the port's name.
@@ -81,7 +88,8 @@ func (p *Port) Up() bool {
 
 // Counters returns the port's counters.
 func (p *Port) Counters() Counters {
-	return Counters{In: p.in.Load(), Out: p.out.Load(), Blocked: p.blocked.Load(), Dropped: p.dropped.Load()}
+	return Counters{In: p.in.Load(), Out: p.out.Load(), Blocked: p.blocked.Load(), Dropped: p.dropped.Load(),
+		Refused: p.filtered[refused].Load(), Spoofed: p.filtered[spoofed].Load(), Unread: p.filtered[unread].Load()}
 }
 
 // SetConfig changes what the port carries; it is in force when SetConfig returns.
@@ -101,6 +109,60 @@ func (p *Port) SetConfig(c Config) error {
 		p.owner.join(p)
 	}
 	return nil
+}
+
+// SetFilter gives the port a filter for a VLAN, or takes the one away that it has (nil); it is in force when SetFilter returns. What
+// was let through before goes on where the new filter allows it.
+func (p *Port) SetFilter(vlan int, f *Filter) error {
+	if err := checkVLAN(vlan); err != nil {
+		return err
+	}
+	var rules *ruleset
+	if f != nil {
+		var err error
+		if rules, err = compile(*f); err != nil {
+			return err
+		}
+	}
+	p.owner.mu.Lock()
+	defer p.owner.mu.Unlock()
+	if g := p.guards[vlan]; g != nil && rules != nil {
+		g.set(rules)
+		return nil
+	}
+	guards := maps.Clone(p.guards)
+	delete(guards, vlan)
+	if rules != nil {
+		if guards == nil {
+			guards = map[int]*guard{}
+		}
+		guards[vlan] = newGuard(rules, p.owner.now)
+	}
+	p.guards = guards
+	return nil
+}
+
+// Filters returns the port's filters by VLAN.
+func (p *Port) Filters() map[int]Filter {
+	p.owner.mu.RLock()
+	defer p.owner.mu.RUnlock()
+	out := make(map[int]Filter, len(p.guards))
+	for vlan, g := range p.guards {
+		out[vlan] = g.filter()
+	}
+	return out
+}
+
+// keeps asks the port's filter for a VLAN, if it has one, about an untagged frame.
+func (p *Port) keeps(g *guard, frame []byte, out bool) bool {
+	if g == nil {
+		return true
+	}
+	v := g.judge(frame, out)
+	if v != passed {
+		p.filtered[v].Add(1)
+	}
+	return v == passed
 }
 
 // Plug brings the link up: frames for the port go to sink, and the neighbour hears LLDP at once. The
@@ -149,7 +211,7 @@ func (p *Port) Input(frame []byte) {
 	}
 	s := p.owner
 	s.mu.RLock()
-	up, config, link := p.sink != nil, p.config, p.link
+	up, config, guards, link := p.sink != nil, p.config, p.guards, p.link
 	s.mu.RUnlock()
 	if link != nil && !link.in.pass(frame, link.stop) {
 		up = false
@@ -167,6 +229,9 @@ func (p *Port) Input(frame []byte) {
 	}
 	if tagged {
 		frame = ether.Untag(frame)
+	}
+	if !p.keeps(guards[vlan], frame, true) {
+		return
 	}
 	s.learn(station{vlan, ether.Src(frame)}, p)
 	p.forward(vlan, frame)
@@ -197,9 +262,9 @@ func (p *Port) forward(vlan int, frame []byte) {
 // that raced with a change of the port's VLANs is dropped here; only what is on the cable already arrives.
 func (p *Port) output(vlan int, frame []byte) {
 	p.owner.mu.RLock()
-	sink, config, link := p.sink, p.config, p.link
+	sink, config, guard, link := p.sink, p.config, p.guards[vlan], p.link
 	p.owner.mu.RUnlock()
-	if sink == nil || !config.carries(vlan) {
+	if sink == nil || !config.carries(vlan) || !p.keeps(guard, frame, false) {
 		return
 	}
 	if vlan != config.Access {

@@ -1,6 +1,7 @@
 // Package vswitch is the lab's switch: a VLAN-aware Ethernet bridge in user space with named ports,
 // and the control API by which the cloud configures it. A port starts isolated: nothing passes
-// until somebody puts it into a VLAN, as the cloud demands of the real switches it drives.
+// until somebody puts it into a VLAN, as the cloud demands of the real switches it drives. A port may have
+// a filter for a VLAN, which knows the flows that it let through.
 //
 // package lab owns the switch and plugs machines in; the cloud reaches it through network/fabric/lab.
 package vswitch
@@ -11,6 +12,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/hagane-cloud/hagane/fault"
 	"github.com/hagane-cloud/hagane/lab/ether"
@@ -24,6 +26,7 @@ type Switch struct {
 	name string
 	mac  ether.MAC
 	rate int64 // bits a second of links that come up, each way; 0: as fast as can be
+	now  func() time.Time
 
 	mu      sync.RWMutex
 	ports   map[string]*Port
@@ -41,7 +44,7 @@ type station struct {
 // New returns a switch without ports. The name is its LLDP chassis id.
 func New(name string, mac ether.MAC) *Switch {
 	return &Switch{
-		name: name, mac: mac,
+		name: name, mac: mac, now: time.Now,
 		ports: make(map[string]*Port), members: make(map[int][]*Port), table: make(map[station]*Port),
 	}
 }

@@ -3,7 +3,9 @@ package vswitch
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net"
+	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -257,3 +259,52 @@ func BenchmarkForwardStreams(b *testing.B) {
 	out.Close()
 	wait.Wait()
 }
+
+// BenchmarkInput forwards a datagram from one port to another: as it is, and through filters at both that know its flow.
+func BenchmarkInput(b *testing.B) {
+	sent := leaving(protoUDP, 999, 53)
+	f := sent.frame(b)
+	f = append(f, make([]byte, 1400)...)
+	for _, filtered := range []bool{false, true} {
+		b.Run(fmt.Sprintf("filtered=%t", filtered), func(b *testing.B) {
+			s := New("lab", ether.MAC{2, 0xff})
+			var from *Port
+			for i, m := range []string{ownMAC, peerMAC} {
+				p, err := s.AddPort(m)
+				if err != nil {
+					b.Fatal(err)
+				}
+				p.Plug(deaf{})
+				if err := p.SetConfig(Config{Access: 10}); err != nil {
+					b.Fatal(err)
+				}
+				a := []Address{{m, netip.MustParsePrefix([]string{ownIP, peerIP}[i] + "/32")}}
+				any := Rule{Version: 4, Low: anyPort, High: anyPort}
+				in := any
+				in.In = true
+				if filtered {
+					if err := p.SetFilter(10, &Filter{MAC: m, Addresses: a, Rules: []Rule{any, in}}); err != nil {
+						b.Fatal(err)
+					}
+				}
+				if i == 0 {
+					from = p
+				} else {
+					p.Input(arriving(protoUDP, 53, 999).frame(b)) // teaches where it is
+				}
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				from.Input(f)
+			}
+			if c := from.Counters(); c.Refused+c.Spoofed+c.Unread > 0 {
+				b.Errorf("%+v", c)
+			}
+		})
+	}
+}
+
+// deaf takes frames and keeps none.
+type deaf struct{}
+
+func (deaf) Deliver([]byte) bool { return true }

@@ -51,7 +51,8 @@ func (c Config) Check() error {
 type Port struct {
 	Name string
 	Config
-	Link bool // something is plugged in and answers
+	Link    bool           // something is plugged in and answers
+	Filters map[int]string // of a Filterer: the sums of the port's filters, by VLAN
 }
 
 // Driver configures one switch. Every method returns faults: Unavailable when the switch did not

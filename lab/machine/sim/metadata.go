@@ -1,12 +1,15 @@
 package sim
 
 import (
+	"bufio"
 	"context"
 	"net/http"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/hagane-cloud/hagane/agent/configdrive"
+	"github.com/hagane-cloud/hagane/lab/netstack"
 	"github.com/hagane-cloud/hagane/osimage/instance"
 )
 
@@ -70,4 +73,38 @@ func (o *system) metadata(ctx context.Context, path string) (text string, status
 		return string(body), 0
 	}
 	return "no NIC is up\n", 7
+}
+
+// connectTime is how long a connection within the lab may take, and a greeting on it.
+const connectTime = time.Second
+
+// connect connects to a TCP port, over the NIC that is on the address's network or else the first one that is up, and prints the
+// line with which it is greeted.
+func (o *system) connect(ctx context.Context, address string) (text string, status uint32) {
+	to, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return err.Error() + "\n", 2
+	}
+	var host *netstack.Host
+	for _, n := range o.nics {
+		if n.host != nil && (host == nil || n.host.Address().Contains(to.Addr())) {
+			host = n.host
+		}
+	}
+	if host == nil {
+		return "no NIC is up\n", 7
+	}
+	ctx, cancel := context.WithTimeout(ctx, connectTime)
+	defer cancel()
+	conn, err := host.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return err.Error() + "\n", 7
+	}
+	defer func() { _ = conn.Close() }()
+	_ = conn.SetReadDeadline(time.Now().Add(connectTime))
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil {
+		return "connected, but not greeted: " + err.Error() + "\n", 28
+	}
+	return line, 0
 }

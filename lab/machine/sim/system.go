@@ -173,6 +173,9 @@ func (o *system) command(ctx context.Context, line string) (text string, status 
 	if path, ok := strings.CutPrefix(line, "metadata "); ok {
 		return o.metadata(ctx, path)
 	}
+	if address, ok := strings.CutPrefix(line, "connect "); ok {
+		return o.connect(ctx, address)
+	}
 	switch line {
 	case "", "true", "sync":
 		return "", 0
@@ -189,7 +192,7 @@ func (o *system) command(ctx context.Context, line string) (text string, status 
 		o.end(outcome{why: "reset by its operating system or firmware", again: true})
 		return "", 0
 	}
-	return fmt.Sprintf("%s: this simulated machine knows hostname, uptime, cat /run/hagane/user-data, metadata PATH, reboot and poweroff\n", line), 127
+	return fmt.Sprintf("%s: this simulated machine knows hostname, uptime, cat /run/hagane/user-data, metadata PATH, connect ADDRESS:PORT, reboot and poweroff\n", line), 127
 }
 
 func (o *system) end(how outcome) {

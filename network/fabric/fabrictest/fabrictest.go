@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
+	"net/netip"
 	"testing"
 
 	"github.com/hagane-cloud/hagane/fault"
@@ -19,6 +21,7 @@ func Run(t *testing.T, open func(t *testing.T, ports ...string) fabric.Driver) {
 	t.Run("refuses what can not be", func(t *testing.T) { refuses(t, open(t, "p1")) })
 	t.Run("does not know the port", func(t *testing.T) { unknownPort(t, open(t, "p1")) })
 	t.Run("obeys its context", func(t *testing.T) { obeysContext(t, open(t, "p1")) })
+	t.Run("keeps filters", func(t *testing.T) { keepsFilters(t, open(t, "p1", "p2")) })
 	t.Run("plugs uplinks in", func(t *testing.T) { plugsUplinks(t, open(t, "p1")) })
 }
 
@@ -135,6 +138,68 @@ func plugsUplinks(t *testing.T, d fabric.Driver) {
 	}
 	if _, err := a.Read(got); err == nil || errors.Is(err, io.ErrNoProgress) {
 		t.Error("a closed uplink still reads")
+	}
+}
+
+// guarding is a filter with something of everything.
+func guarding() fabric.Filter {
+	own := netip.MustParsePrefix("10.0.0.5/32")
+	return fabric.Filter{MAC: "02:00:00:00:00:05", Addresses: []fabric.Pair{{MAC: "02:00:00:00:00:05", Prefix: own}, {MAC: "00:00:5e:00:01:01", Prefix: netip.MustParsePrefix("fd00::/64")}},
+		Rules: []fabric.Rule{
+			{Version: 4, Low: fabric.Any, High: fabric.Any},
+			{In: true, Version: 4, Protocol: 6, Low: 22, High: 23, Remotes: []netip.Prefix{own, netip.MustParsePrefix("192.0.2.0/24")}},
+			{In: true, Version: 6, Protocol: 58, Low: 128, High: 0, Stateless: true},
+		}}
+}
+
+func keepsFilters(t *testing.T, d fabric.Driver) {
+	defer shut(t, d)
+	f, ok := d.(fabric.Filterer)
+	if !ok {
+		t.Skip("the driver has no filters")
+	}
+	one, other := guarding(), fabric.Filter{MAC: "02:00:00:00:00:06"}
+	want := map[int]string{}
+	for _, step := range []struct {
+		vlan int
+		f    *fabric.Filter
+	}{{7, &one}, {7, &one}, {9, &other}, {7, &other}, {7, nil}, {7, nil}, {9, &one}, {9, nil}} {
+		if err := f.SetFilter(t.Context(), "p1", step.vlan, step.f); err != nil {
+			t.Fatalf("set %+v: %v", step, err)
+		}
+		delete(want, step.vlan)
+		if step.f != nil {
+			want[step.vlan] = step.f.Sum()
+		}
+		if got, err := d.Port(t.Context(), "p1"); err != nil || !maps.Equal(got.Filters, want) || !got.Isolated() {
+			t.Errorf("after %+v, which leaves %v, read %+v: %v", step, want, got, err)
+		}
+		if got, err := d.Port(t.Context(), "p2"); err != nil || len(got.Filters) > 0 {
+			t.Errorf("the port beside it has filters too: %+v %v", got, err)
+		}
+	}
+	if err := f.SetFilter(t.Context(), "p1", 7, &one); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.SetPort(t.Context(), "p1", fabric.Config{Access: 7}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := d.Port(t.Context(), "p1"); err != nil || got.Filters[7] != one.Sum() {
+		t.Errorf("the filter went with the change of VLANs: %+v %v", got, err)
+	}
+	worse := guarding()
+	worse.Rules[1].Remotes = append(worse.Rules[1].Remotes, netip.MustParsePrefix("fd00::/8"))
+	for _, bad := range []error{f.SetFilter(t.Context(), "p1", 4095, &one), f.SetFilter(t.Context(), "p1", 0, nil),
+		f.SetFilter(t.Context(), "p1", 7, &fabric.Filter{MAC: "none"}), f.SetFilter(t.Context(), "p1", 7, &worse)} {
+		if !fault.Is(bad, fault.Invalid) {
+			t.Errorf("what can not be: %v", bad)
+		}
+	}
+	if got, err := d.Port(t.Context(), "p1"); err != nil || got.Filters[7] != one.Sum() {
+		t.Errorf("a refused change had an effect: %+v %v", got, err)
+	}
+	if err := f.SetFilter(t.Context(), "no-such-port", 7, nil); !fault.Is(err, fault.NotFound) {
+		t.Errorf("a port that is not there: %v", err)
 	}
 }
 

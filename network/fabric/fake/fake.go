@@ -1,9 +1,10 @@
 // Package fake is a switch in memory behind the driver interface of package fabric, for tests of the
-// packages that use switches. It forwards nothing.
+// packages that use switches. It forwards nothing, and so its filters are kept only.
 package fake
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sort"
 	"sync"
@@ -19,7 +20,10 @@ type Switch struct {
 	err   error
 }
 
-var _ fabric.Driver = (*Switch)(nil)
+var (
+	_ fabric.Driver   = (*Switch)(nil)
+	_ fabric.Filterer = (*Switch)(nil)
+)
 
 // New returns a switch with isolated ports of the given names, all with link.
 func New(ports ...string) *Switch {
@@ -81,6 +85,31 @@ func (s *Switch) SetPort(ctx context.Context, name string, c fabric.Config) erro
 	return nil
 }
 
+// SetFilter changes a filter of a port.
+func (s *Switch) SetFilter(ctx context.Context, name string, vlan int, f *fabric.Filter) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.refuse(ctx); err != nil {
+		return err
+	}
+	if err := fabric.CheckFilter(vlan, f); err != nil {
+		return err
+	}
+	p, err := s.port(name)
+	if err != nil {
+		return err
+	}
+	if p.Filters == nil {
+		p.Filters = map[int]string{}
+	}
+	delete(p.Filters, vlan)
+	if f != nil {
+		p.Filters[vlan] = f.Sum()
+	}
+	s.ports[name] = p
+	return nil
+}
+
 // Close does nothing.
 func (s *Switch) Close() error { return nil }
 
@@ -96,6 +125,6 @@ func (s *Switch) port(name string) (fabric.Port, error) {
 	if !ok {
 		return fabric.Port{}, fault.Errorf(fault.NotFound, "the switch has no port %s", name)
 	}
-	p.Tagged = slices.Clone(p.Tagged)
+	p.Tagged, p.Filters = slices.Clone(p.Tagged), maps.Clone(p.Filters)
 	return p, nil
 }

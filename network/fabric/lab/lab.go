@@ -31,6 +31,7 @@ type Driver struct {
 var (
 	_ fabric.Driver   = (*Driver)(nil)
 	_ fabric.Uplinker = (*Driver)(nil)
+	_ fabric.Filterer = (*Driver)(nil)
 	_ fabric.Opener   = Open
 )
 
@@ -60,10 +61,12 @@ type port struct {
 	Tagged []int  `json:"tagged,omitempty"`
 	Up     bool   `json:"up,omitempty"`
 	Uplink bool   `json:"uplink,omitempty"`
+
+	Filters map[int]string `json:"filters,omitempty"`
 }
 
 func (p port) port() fabric.Port {
-	return fabric.Port{Name: p.Name, Config: fabric.Config{Access: p.Access, Tagged: p.Tagged}, Link: p.Up}
+	return fabric.Port{Name: p.Name, Config: fabric.Config{Access: p.Access, Tagged: p.Tagged}, Link: p.Up, Filters: p.Filters}
 }
 
 // Ports reads all ports but the uplinks.
@@ -105,6 +108,40 @@ func (d *Driver) SetPort(ctx context.Context, name string, c fabric.Config) erro
 		return fault.Wrap("read the port back", err)
 	}
 	return got.Matches(c)
+}
+
+// filter is a filter with the sum that the switch is to show with its ports.
+type filter struct {
+	Sum string `json:"sum"`
+	fabric.Filter
+}
+
+// SetFilter changes a filter of a port and reads it back.
+func (d *Driver) SetFilter(ctx context.Context, name string, vlan int, f *fabric.Filter) error {
+	if err := fabric.CheckFilter(vlan, f); err != nil {
+		return err
+	}
+	path := "/ports/" + url.PathEscape(name) + "/filters"
+	var err error
+	if f == nil {
+		err = d.do(ctx, http.MethodDelete, fmt.Sprintf("%s/%d", path, vlan), nil, nil)
+	} else {
+		err = d.do(ctx, http.MethodPut, fmt.Sprintf("%s/%d", path, vlan), filter{f.Sum(), *f}, nil)
+	}
+	if err != nil {
+		return err
+	}
+	var have struct {
+		Filters map[int]filter `json:"filters"`
+	}
+	if err := d.do(ctx, http.MethodGet, path, nil, &have); err != nil {
+		return fault.Wrap("read the port's filters back", err)
+	}
+	var got *fabric.Filter
+	if one, ok := have.Filters[vlan]; ok {
+		got = &one.Filter
+	}
+	return fabric.Keeps(name, vlan, got, f)
 }
 
 // Close drops idle connections. Uplinks stay until they are closed.

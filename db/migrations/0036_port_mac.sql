@@ -1,0 +1,5 @@
+-- +goose Up
+CREATE INDEX port_mac ON port (mac);
+
+-- +goose Down
+DROP INDEX port_mac;
