@@ -241,10 +241,12 @@ func (e *Engine) Adopt(ctx context.Context, h Holder) (int, error) {
 			return err
 		}
 		for _, r := range runs {
-			if k := keeper(members, r.Group, r.Workflow, r.Subject); n == adopted || k != h && k != Nobody {
+			k := keeper(members, r.Group, r.Workflow, r.Subject)
+			if n == adopted || k != h && k != Nobody {
 				continue
 			}
-			job, err := e.enqueue(ctx, tx, &r, now)
+			// It comes before what waits for its first look: it has waited since its conductor fell silent.
+			job, err := e.queue.Insert(ctx, tx, Job{Run: r.ID, At: now, Queue: k, Urgent: true})
 			if err != nil {
 				return err
 			}

@@ -307,40 +307,63 @@ func (c *crowd) watch(ctx context.Context) {
 	}
 }
 
+// inHand is a run that a conductor has in hand.
+type inHand struct {
+	Subject string
+	Fence   int64
+	WakeAt  time.Time
+}
+
 // took measures how long the runs stand still that a conductor has in hand when it falls silent.
 func (c *crowd) took(ctx context.Context, id string, since time.Time) {
-	var mine []struct {
-		Subject string
-		Fence   int64
-		WakeAt  time.Time
-	}
+	var mine []inHand
 	err := c.db.Read().NewRaw("SELECT lease.subject, lease.fence, run.wake_at FROM lease JOIN run ON run.subject = lease.subject WHERE lease.owner = ? AND lease.expires >= "+
 		c.db.NowMillis()+" AND run.ended_at IS NULL", id).Scan(ctx, &mine)
 	if err != nil {
 		c.wrong("looking at the leases of a dead conductor: %v", err)
 		return
 	}
-	for _, one := range mine {
-		since := since
-		for ctx.Err() == nil {
-			var l struct{ Fence int64 }
-			if err := c.db.Read().NewRaw("SELECT fence FROM lease WHERE subject = ?", one.Subject).Scan(ctx, &l); err == nil && l.Fence > one.Fence {
-				break
+	for len(mine) > 0 && ctx.Err() == nil {
+		<-time.After(50 * time.Millisecond)
+		fences, err := c.fences(ctx)
+		if err != nil {
+			continue
+		}
+		now := time.Now()
+		mine = slices.DeleteFunc(mine, func(l inHand) bool {
+			if fences[l.Subject] > l.Fence {
+				c.tookOver(l, since, now)
+				return true
 			}
-			<-time.After(50 * time.Millisecond)
-		}
-		if one.WakeAt.After(since) {
-			since = one.WakeAt // it had just been looked at, and was not to be looked at again before
-		}
-		c.mu.Lock()
-		for _, again := range c.silences {
-			if again.After(since) {
-				since = again // of the conductor that was to take it over
-			}
-		}
-		c.takeOver = append(c.takeOver, time.Since(since))
-		c.mu.Unlock()
+			return false
+		})
 	}
+}
+
+// fences returns the fences of all leases, by subject.
+func (c *crowd) fences(ctx context.Context) (map[string]int64, error) {
+	var all []inHand
+	err := c.db.Read().NewRaw("SELECT subject, fence FROM lease").Scan(ctx, &all)
+	out := make(map[string]int64, len(all))
+	for _, l := range all {
+		out[l.Subject] = l.Fence
+	}
+	return out, err
+}
+
+// tookOver notes that somebody else is at work on what a conductor had in hand since it fell silent.
+func (c *crowd) tookOver(l inHand, since, now time.Time) {
+	if l.WakeAt.After(since) {
+		since = l.WakeAt // it had just been looked at, and was not to be looked at again before
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, again := range c.silences {
+		if again.After(since) && again.Before(now) {
+			since = again // of the conductor that was to take it over
+		}
+	}
+	c.takeOver = append(c.takeOver, now.Sub(since))
 }
 
 // disturb does something to a process, and puts it right after a while.
