@@ -31,11 +31,11 @@ type hurry struct{ *DB }
 
 // BeforeQuery bounds a query.
 func (h hurry) BeforeQuery(ctx context.Context, q *bun.QueryEvent) context.Context {
-	ctx, cancel := h.hurried(ctx)
-	if q.IQuery != nil { // otherwise its rows are read later, and the bound ends by itself
+	bounded, cancel := h.hurried(ctx)
+	if bounded != ctx && q.IQuery != nil { // otherwise its rows are read later, and the bound ends by itself
 		q.Stash = map[any]any{hurry{}: cancel}
 	}
-	return ctx
+	return bounded
 }
 
 // AfterQuery ends the bound of a query whose rows have been read.

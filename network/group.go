@@ -201,7 +201,7 @@ func (s *Service) DeleteGroup(ctx context.Context, o Owner, id string, rev int64
 
 // join puts a port into the groups that it names, and into no others.
 func (s *Service) join(ctx context.Context, tx db.Tx, o Owner, p *Port) error {
-	p.Groups = slices.Compact(slices.Sorted(slices.Values(p.Groups)))
+	p.Groups = distinct(p.Groups)
 	if p.Groups == nil {
 		p.Groups = []string{}
 	}

@@ -2,7 +2,6 @@ package network
 
 import (
 	"context"
-	"slices"
 	"strings"
 
 	"github.com/uptrace/bun"
@@ -89,7 +88,7 @@ func (s *Service) EditLabels(ctx context.Context, collection string, o Owner, id
 
 // NewLabels returns words in order, each once, or an Invalid fault for one that can not be a label.
 func NewLabels(labels []string) (Labels, error) {
-	out := slices.Compact(slices.Sorted(slices.Values(labels)))
+	out := distinct(labels)
 	if len(out) > mostLabels {
 		return nil, fault.Field("tags", "at most %d tags", mostLabels)
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/ed25519"
 	"net"
 	"strings"
 	"testing"
@@ -137,16 +136,7 @@ func startPair(t *testing.T, dsn string) *pair {
 	}
 	p := &pair{tenant: c.tenant("tenant"), first: "10.20.0.11", other: "10.20.0.12"}
 	g := c.ground(p.tenant)
-	_, key, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer, err := ssh.NewSignerFromKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	public := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(signer.PublicKey())))
-	must[any](c, p.tenant, "POST", "baremetal-server", "/os-keypairs", object{"keypair": object{"name": "mine", "public_key": public}})
+	signer, _ := c.keyPair(p.tenant, "mine")
 	p.web = must[struct {
 		Group struct{ ID string } `json:"security_group"`
 	}](c, p.tenant, "POST", "network", "/v2.0/security-groups", object{"security_group": object{"name": "web"}}).Group.ID

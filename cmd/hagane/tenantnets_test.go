@@ -9,8 +9,25 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/hagane-cloud/hagane/client"
 	labclient "github.com/hagane-cloud/hagane/lab/client"
 )
+
+// keyPair makes a key pair of a tenant's, and returns its private part and the line of its public one.
+func (c *testCloud) keyPair(tenant *client.Cloud, name string) (ssh.Signer, string) {
+	c.Helper()
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		c.Fatal(err)
+	}
+	signer, err := ssh.NewSignerFromKey(key)
+	if err != nil {
+		c.Fatal(err)
+	}
+	public := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(signer.PublicKey())))
+	must[any](c, tenant, "POST", "baremetal-server", "/os-keypairs", object{"keypair": object{"name": name, "public_key": public}})
+	return signer, public
+}
 
 // TestTenantNetworkIsServed has a server boot from its tenant's network, where the firmware gets the port's address by DHCP,
 // and read its metadata there.
@@ -20,16 +37,7 @@ func TestTenantNetworkIsServed(t *testing.T) {
 	c.ready(c.node(name).UUID, "manage", "inspect", "provide")
 	tenant := c.tenant("tenant")
 	g := c.ground(tenant)
-	_, key, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer, err := ssh.NewSignerFromKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	public := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(signer.PublicKey())))
-	must[any](c, tenant, "POST", "baremetal-server", "/os-keypairs", object{"keypair": object{"name": "mine", "public_key": public}})
+	signer, public := c.keyPair(tenant, "mine")
 	body := g.body("web")
 	body["server"].(object)["key_name"], body["server"].(object)["user_data"] = "mine", base64.StdEncoding.EncodeToString([]byte("#!/bin/sh\n"))
 	body["server"].(object)["networks"] = []object{{"uuid": g.network, "fixed_ip": "10.20.0.77"}}
@@ -40,6 +48,7 @@ func TestTenantNetworkIsServed(t *testing.T) {
 	way := c.dig(signer, c.vlan(g.network), "10.20.0.77", "10.20.0.250/24")
 	var got string
 	c.until(30*time.Second, "the metadata to be read", func() bool {
+		var err error
 		got, err = way.run("metadata openstack/latest/meta_data.json")
 		return err == nil
 	})
@@ -63,7 +72,7 @@ func TestTenantNetworkIsServed(t *testing.T) {
 		return err == nil && strings.Contains(string(text), "DHCP gave 10.20.0.77/24")
 	})
 	c.until(30*time.Second, "the server to come back from its disk", func() bool {
-		got, err = way.run("hostname")
+		got, err := way.run("hostname")
 		return err == nil && got == "web\n"
 	})
 }

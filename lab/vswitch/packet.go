@@ -173,18 +173,17 @@ func (p *packet) readPorts(b []byte) bool {
 // query reports whether the packet asks for an answer by ICMP (RFC 792, RFC 4443).
 func (p *packet) query() bool {
 	const echo, timestamp, echo6 = 8, 13, 128
-	switch p.proto {
-	case protoICMP:
-		return p.kind == echo || p.kind == timestamp
-	case protoICMPv6:
-		return p.kind == echo6
-	}
-	return false
+	return p.exchanges(echo, timestamp, echo6)
 }
 
 // reply reports whether the packet is such an answer.
 func (p *packet) reply() bool {
 	const echo, timestamp, echo6 = 0, 14, 129
+	return p.exchanges(echo, timestamp, echo6)
+}
+
+// exchanges reports whether the packet is of ICMP's types for echoes and timestamps, or of ICMPv6's for echoes.
+func (p *packet) exchanges(echo, timestamp, echo6 uint8) bool {
 	switch p.proto {
 	case protoICMP:
 		return p.kind == echo || p.kind == timestamp
