@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"time"
 
@@ -40,7 +41,9 @@ func (a *agent) leaveSwarm(ctx context.Context, grace time.Duration) {
 // writeChunks writes an image whose chunks come from other agents and from the cloud's store, in any order, and stays in the
 // swarm so that others may have them.
 func (a *agent) writeChunks(ctx context.Context, d Disk, o *protocol.Write, t *task, written *protocol.Written) error {
-	m, err := a.cloud.manifest(ctx, o.URL, o.Swarm.Manifest)
+	m, err := patiently(ctx, a, "the manifest", func() (*manifest.Manifest, error) {
+		return a.cloud.manifest(ctx, o.URL, o.Swarm.Manifest)
+	})
 	if err != nil {
 		return err
 	}
@@ -127,9 +130,9 @@ func (w *imageWriter) hashBehind(ctx context.Context, s *swarm.Swarm, m *manifes
 }
 
 // otherwise reports whether an image whose chunks could not be had may be had as a stream: not when it is the disk that
-// fails, nor when the cloud has taken the order back.
+// fails, nor when the cloud has taken the order back or was out of order for too long already.
 func otherwise(ctx context.Context, err error) bool {
-	return ctx.Err() == nil && !fault.Is(err, fault.Internal) && !fault.Is(err, fault.Unauthentic) && !fault.Is(err, fault.Denied)
+	return ctx.Err() == nil && !errors.Is(err, errOutOfOrder) && !fault.Is(err, fault.Internal) && !fault.Is(err, fault.Unauthentic) && !fault.Is(err, fault.Denied)
 }
 
 // store is the cloud as the swarm asks it.

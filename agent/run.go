@@ -153,10 +153,14 @@ func (a *agent) serve(ctx context.Context) error {
 	}
 }
 
+// patience is how long the cloud may do without an answer.
+func (a *agent) patience() time.Duration {
+	return cmp.Or(time.Duration(a.claimed.GiveUpSeconds)*time.Second, giveUpAfter)
+}
+
 // endure waits after a heartbeat that went unanswered, unless the cloud has been silent for too long.
 func (a *agent) endure(ctx context.Context, failures int, why error) error {
-	bound := time.Duration(a.claimed.GiveUpSeconds) * time.Second
-	if silent := time.Since(a.heard); silent > cmp.Or(bound, giveUpAfter) {
+	if silent := time.Since(a.heard); silent > a.patience() {
 		return fault.E(fault.Unavailable, "the cloud was silent for "+silent.Round(time.Second).String(), why)
 	}
 	a.log.Warn("no answer to a heartbeat, trying again", "failures", failures, "error", why)

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -23,7 +24,7 @@ const windowLimit = 256 << 20
 func (a *agent) stream(ctx context.Context, o *protocol.Write, each func(block []byte) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	body, err := a.cloud.image(ctx, o.URL)
+	body, err := patiently(ctx, a, "the image", func() (io.ReadCloser, error) { return a.cloud.image(ctx, o.URL) })
 	if err != nil {
 		return err
 	}
@@ -72,6 +73,28 @@ func (a *agent) stream(ctx context.Context, o *protocol.Write, each func(block [
 		free <- p.block[:blockBytes]
 	}
 	return fault.E(fault.Unavailable, "the image's stream broke", context.Cause(ctx))
+}
+
+// errOutOfOrder says that there is no use in asking the cloud for the same again.
+var errOutOfOrder = errors.New("the cloud was out of order for too long")
+
+// patiently asks the cloud for something that a write begins with until it has it: whoever gave up on a cloud that is out of
+// order for minutes would fail a server for nothing. Heartbeats find out meanwhile whether the cloud is gone or wants no more.
+func patiently[T any](ctx context.Context, a *agent, what string, ask func() (T, error)) (T, error) {
+	deadline := time.Now().Add(a.patience())
+	for try := 0; ; try++ {
+		got, err := ask()
+		if !fault.Is(err, fault.Unavailable) || ctx.Err() != nil {
+			return got, err
+		}
+		if time.Now().After(deadline) {
+			return got, fmt.Errorf("%w: %w", errOutOfOrder, err)
+		}
+		a.log.Warn("the cloud does not give "+what+", asking again", "try", try+1, "error", err)
+		if err := pause(ctx, a.Pause, try, nil); err != nil {
+			return got, err
+		}
+	}
 }
 
 // piece is a block of the image, and the error that ended the stream behind it.

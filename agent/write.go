@@ -63,7 +63,7 @@ func (a *agent) writeStream(ctx context.Context, d Disk, o *protocol.Write, t *t
 	for try := 0; ; try++ {
 		t.doing("writing "+d.Info().Name, o.Size)
 		err := a.writeOnce(ctx, d, o, t, written)
-		if err == nil || !fault.Is(err, fault.Unavailable) || try+1 == writeTries || ctx.Err() != nil {
+		if err == nil || !fault.Is(err, fault.Unavailable) || errors.Is(err, errOutOfOrder) || try+1 == writeTries || ctx.Err() != nil {
 			return err
 		}
 		a.log.Warn("the image's stream broke, starting over", "try", try+1, "error", err)

@@ -149,6 +149,55 @@ func TestBrokenStream(t *testing.T) {
 	}
 }
 
+// TestOutOfOrder has the cloud answer 503 more often than a broken stream is begun again, for the manifest and for the stream: the
+// agent asks until it has them, or for as long as the cloud may be silent.
+func TestOutOfOrder(t *testing.T) {
+	raw := picture(4<<20 + 777)
+	busy := func(times int32, then http.HandlerFunc) (http.HandlerFunc, *atomic.Int32) {
+		var asked atomic.Int32
+		return func(w http.ResponseWriter, r *http.Request) {
+			if n := asked.Add(1); times < 0 || n <= times {
+				http.Error(w, "the database does not answer", http.StatusServiceUnavailable)
+				return
+			}
+			then(w, r)
+		}, &asked
+	}
+	const refusals = 2 * writeTries
+	for name, c := range map[string]struct {
+		chunks bool
+		times  int32
+	}{"chunks": {true, refusals}, "stream": {false, refusals}, "chunks, for good": {true, -1}, "stream, for good": {false, -1}} {
+		t.Run(name, func(t *testing.T) {
+			d := newDisk("/dev/vda", 8<<20).dirty()
+			var asked *atomic.Int32
+			end := deploy(t, d, func(s *stage) *protocol.Write {
+				o, _ := s.chunked(raw)
+				if c.chunks {
+					s.manifest, asked = busy(c.times, s.manifest)
+					s.images["x"] = func(http.ResponseWriter, *http.Request) { t.Error("asked for the stream") }
+				} else {
+					o.Swarm = nil
+					s.images["x"], asked = busy(c.times, s.images["x"])
+				}
+				return o
+			})
+			if c.times < 0 {
+				if !strings.Contains(end.Error, "out of order") || !strings.Contains(end.Error, "503") || !zeros(d.data[:endBytes]) {
+					t.Errorf("error %q", end.Error)
+				}
+				return
+			}
+			if end.Error != "" || !bytes.Equal(d.data[:len(raw)], raw) {
+				t.Errorf("error %q, or the disk holds something else than the image", end.Error)
+			}
+			if asked.Load() != refusals+1 {
+				t.Errorf("asked %d times", asked.Load())
+			}
+		})
+	}
+}
+
 // TestDeploy writes a partitioned image and two config drives after each other.
 func TestDeploy(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "image")
