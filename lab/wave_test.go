@@ -50,7 +50,8 @@ func runWave(t testing.TB, s *netboottest.Shelf, machines int, bits int64, peers
 			t.Fatal(err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
+	fastest := time.Duration(float64(len(s.Raw)) * 8 / float64(bits) * float64(time.Second))
+	ctx, cancel := context.WithTimeout(t.Context(), 4*fastest+2*time.Minute)
 	defer cancel()
 	began, used, idle := time.Now(), processor(), idleProcessors(t)
 	out, err := nodes.Run(ctx)

@@ -2,13 +2,11 @@ package node
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"slices"
 	"strings"
 
 	"github.com/hagane-cloud/hagane/bmc"
-	"github.com/hagane-cloud/hagane/bmc/record"
 	"github.com/hagane-cloud/hagane/bmc/wire"
 	"github.com/hagane-cloud/hagane/db"
 	"github.com/hagane-cloud/hagane/fault"
@@ -150,43 +148,6 @@ func (s *Service) Trust(ctx context.Context, id ID) error {
 		}
 		return s.note(ctx, tx, id, "bmc", "the next certificate of the BMC is to be trusted")
 	})
-}
-
-// traceKind is the kind of truth that holds the exchanges before a failure.
-const traceKind = "trace"
-
-// Trace returns the latest exchanges with a node's BMC: those of this process, or those that were kept when a
-// conductor met a failure.
-func (s *Service) Trace(ctx context.Context, id ID) ([]record.Exchange, error) {
-	n, err := get(ctx, s.DB.Read(), id)
-	if err != nil {
-		return nil, err
-	}
-	if live := s.kept(n).Recorder.Exchanges(); len(live) > 0 {
-		return live, nil
-	}
-	t, err := s.Truth(ctx, id, traceKind)
-	if err != nil || t == nil {
-		return nil, err
-	}
-	var out []record.Exchange
-	return out, json.Unmarshal(t.Value, &out)
-}
-
-// keepTrace keeps the exchanges of a turn that failed at the BMC, for processes that did not see them.
-func (j *Job) keepTrace(ctx context.Context, err error) {
-	if bmc.ClassOf(err) == "" || !j.DB.Postgres() {
-		return
-	}
-	all := j.kept(j.Node).Recorder.Exchanges()
-	const enough = 40
-	all = all[max(0, len(all)-enough):]
-	if len(all) == 0 {
-		return
-	}
-	if err := j.found(ctx, traceKind, all, err.Error(), Told); err != nil {
-		j.Log.Warn("the exchanges with a BMC could not be kept", "node", j.Node.ID, "err", err)
-	}
 }
 
 // Offers returns what a survey found that the BMC can do, by protocol.

@@ -74,7 +74,7 @@ func (w *tickWorker) NextRetry(*river.Job[tickArgs]) time.Time {
 type QueueOptions struct {
 	Name    Holder        // whose jobs are taken
 	Workers int           // looks at the same time; 0 enqueues only
-	Poll    time.Duration // how often SQLite is asked for due jobs
+	Poll    time.Duration // how often it is looked whether jobs are due, on SQLite
 	Log     *slog.Logger
 	Look    func(ctx context.Context, id RunID) error
 }
@@ -82,17 +82,22 @@ type QueueOptions struct {
 // NewQueue makes the queue of a database.
 func NewQueue(d *db.DB, o QueueOptions) (Queue, error) {
 	if d.Postgres() {
-		return newRiver(riverpgxv5.New(d.Pool()), db.Tx.PgxTx, o)
+		return newRiver(riverpgxv5.New(d.Pool()), db.Tx.PgxTx, o, func(time.Time) {})
 	}
-	return newRiver(riversqlite.New(d.SQL()), db.Tx.SQLTx, o)
+	if o.Workers == 0 {
+		return newRiver(riversqlite.New(d.SQL()), db.Tx.SQLTx, o, func(time.Time) {})
+	}
+	soon := &due{}
+	return newRiver(newPatientDriver(d.SQL(), soon), db.Tx.SQLTx, o, soon.add)
 }
 
 type riverQueue[T any] struct {
 	client *river.Client[T]
 	unwrap func(db.Tx) T
+	due    func(at time.Time) // a job is, in the transaction that makes it
 }
 
-func newRiver[T any](driver riverdriver.Driver[T], unwrap func(db.Tx) T, o QueueOptions) (Queue, error) {
+func newRiver[T any](driver riverdriver.Driver[T], unwrap func(db.Tx) T, o QueueOptions, due func(time.Time)) (Queue, error) {
 	cfg := &river.Config{Logger: slog.New(quiet{o.Log.Handler()})}
 	if o.Workers > 0 {
 		workers := river.NewWorkers()
@@ -112,17 +117,21 @@ func newRiver[T any](driver riverdriver.Driver[T], unwrap func(db.Tx) T, o Queue
 	if err != nil {
 		return nil, err
 	}
-	return &riverQueue[T]{client: client, unwrap: unwrap}, nil
+	return &riverQueue[T]{client: client, unwrap: unwrap, due: due}, nil
 }
 
 func (q *riverQueue[T]) Insert(ctx context.Context, tx db.Tx, j Job) (int64, error) {
-	later := j.At.After(db.Now())
+	now := db.Now()
+	later := j.At.After(now)
 	opts := &river.InsertOpts{Queue: string(j.Queue), Priority: usually}
 	if j.Urgent {
 		opts.Priority = urgently
 	}
 	if later {
 		opts.ScheduledAt = j.At
+		q.due(j.At)
+	} else {
+		q.due(now)
 	}
 	res, err := q.client.InsertTx(ctx, q.unwrap(tx), tickArgs{Run: j.Run}, opts)
 	if err != nil {
@@ -139,6 +148,7 @@ func (q *riverQueue[T]) Insert(ctx context.Context, tx db.Tx, j Job) (int64, err
 }
 
 func (q *riverQueue[T]) Nudge(ctx context.Context, tx db.Tx, job int64) error {
+	q.due(db.Now())
 	_, err := q.client.JobRetryTx(ctx, q.unwrap(tx), job)
 	return err
 }

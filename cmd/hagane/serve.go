@@ -218,7 +218,7 @@ func wire(o serveOptions, d *db.DB, log *slog.Logger) (*cloud, error) {
 	c := &cloud{o: o, log: log, db: d, media: o.media, shelf: disc.NewShelf(o.ramdisk, "vmlinuz", "initramfs")}
 	qo := workflow.QueueOptions{Name: id, Log: log}
 	if o.has("conductor") {
-		qo.Workers, qo.Poll = o.workers, 100*time.Millisecond
+		qo.Workers, qo.Poll = o.workers, 25*time.Millisecond
 		qo.Look = func(ctx context.Context, id workflow.RunID) error { return c.conductor.Look(ctx, id) }
 	}
 	if c.queue, err = workflow.NewQueue(d, qo); err != nil {
@@ -250,6 +250,10 @@ func wire(o serveOptions, d *db.DB, log *slog.Logger) (*cloud, error) {
 	c.conductor.Every("keep security groups", 500*time.Millisecond, func(ctx context.Context) error { return c.networks.KeepFilters(ctx, c.plugs(id)) })
 	c.conductor.Every("allocate nodes", 500*time.Millisecond, c.nodes.AllocatePending)
 	c.conductor.Every("record the consoles", time.Second, func(ctx context.Context) error { return c.nodes.Record(ctx, id) })
+	if d.Postgres() {
+		c.conductor.Every("tell of exchanges with BMCs", 500*time.Millisecond, func(ctx context.Context) error { return c.nodes.Tell(ctx, id) })
+		c.conductor.Every("forget told exchanges", time.Hour, c.nodes.ForgetTold)
+	}
 	c.conductor.Every("close idle BMC sessions", 30*time.Second, func(ctx context.Context) error { return c.nodes.CloseIdle(ctx, keepSession) })
 	c.conductor.Every("forget old conductors", time.Hour, c.engine.Forget)
 	c.conductor.Every("drop expired tokens", 10*time.Minute, c.identity.Expire)
