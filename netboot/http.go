@@ -109,7 +109,9 @@ const maxLog = 1 << 20
 
 func (s *Server) keepLog(w http.ResponseWriter, r *http.Request) {
 	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxLog))
-	if err == nil {
+	if err != nil {
+		err = fault.E(fault.Invalid, "reading the log", err)
+	} else {
 		err = s.Nodes.KeepLog(r.Context(), bearer(r), string(text))
 	}
 	s.answerJSON(w, r, struct{}{}, err)

@@ -91,6 +91,7 @@ func TestSwarmRefusals(t *testing.T) {
 		"manifest, no order":             {call{"GET", list, "idles", ""}, 403, noOrder},
 		"manifest, another's order":      {call{"GET", list, "writes another", ""}, 403, noOrder},
 		"manifest, an image that is not": {call{"GET", "/images/another" + protocol.PathManifest, "writes another", ""}, 404, "another"},
+		"log, without end":               {call{"POST", protocol.PathLog, "writes", strings.Repeat("l", maxLog+1)}, 413, "reading the log"},
 		"meeting, no token":              {call{"POST", protocol.PathSwarm, "", `{"port":1}`}, 401, nobody},
 		"meeting, foreign token":         {call{"POST", protocol.PathSwarm, "foreign", `{"port":1}`}, 401, nobody},
 		"meeting, no JSON":               {call{"POST", protocol.PathSwarm, "writes", "port"}, 400, "reading the meeting"},

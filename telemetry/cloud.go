@@ -46,7 +46,7 @@ var (
 	queueDesc      = desc("queue_depth", "Looks at runs that wait in a conductor's queue and are due.", "conductor", "conductor_group")
 	queueLagDesc   = desc("queue_lag_seconds", "How far the oldest look that is due in a conductor's queue is behind its time.", "conductor", "conductor_group")
 	nobodyDesc     = desc("runs_without_conductor", "Runs that no living conductor can carry on: none of their group is alive, takes work and knows the workflow.")
-	conductorsDesc = desc("conductors", "Conductors by what they do: working, draining or silent.", "conductor_group", "status")
+	conductorsDesc = desc("conductors", "Conductors by what they do: working, draining, drained or silent.", "conductor_group", "status")
 	leasesDesc     = desc("leases", "Nodes that somebody is at work on just now.")
 	slotsDesc      = desc("slots", "Slots that runs have, and those that runs wait in line for.", "pool", "state")
 	lineDesc       = desc("line_seconds_max", "How long the run has been in line that has waited for a slot for longest.", "pool")
@@ -184,14 +184,9 @@ func (r *reader) queues(e *workflow.Engine) {
 	}
 	status := map[[2]string]float64{}
 	for _, m := range members {
-		switch {
-		case !m.Alive:
-			status[[2]string{m.Group, "silent"}]++
+		status[[2]string{m.Group, m.Status()}]++
+		if !m.Alive {
 			continue
-		case m.Draining:
-			status[[2]string{m.Group, "draining"}]++
-		default:
-			status[[2]string{m.Group, "working"}]++
 		}
 		r.gauge(queueDesc, due[string(m.ID)], m.Name(), m.Group)
 		r.gauge(queueLagDesc, lag[string(m.ID)], m.Name(), m.Group)

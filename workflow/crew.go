@@ -47,6 +47,19 @@ func (m Member) Name() string {
 // Drained reports whether a conductor that was told to drain has nothing left to do.
 func (m Member) Drained() bool { return m.Draining && m.Held == 0 && m.Waiting == 0 }
 
+// Status says in a word what a conductor does: working, draining, drained or silent.
+func (m Member) Status() string {
+	switch {
+	case !m.Alive:
+		return "silent"
+	case m.Drained():
+		return "drained"
+	case m.Draining:
+		return "draining"
+	}
+	return "working"
+}
+
 // Nobody is the queue of runs that no living conductor can carry on.
 const Nobody Holder = "nobody"
 

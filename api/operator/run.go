@@ -6,7 +6,6 @@ import (
 
 	"github.com/hagane-cloud/hagane/api"
 	"github.com/hagane-cloud/hagane/fault"
-	"github.com/hagane-cloud/hagane/node"
 	"github.com/hagane-cloud/hagane/workflow"
 )
 
@@ -195,18 +194,6 @@ type Conductor struct {
 	Seen      any      `json:"seen"`
 }
 
-func conductorStatus(m node.Conductor) string {
-	switch {
-	case !m.Alive:
-		return "silent"
-	case m.Drained():
-		return "drained"
-	case m.Draining:
-		return "draining"
-	}
-	return "working"
-}
-
 func (o *operator) conductors(w http.ResponseWriter, r *api.Request) error {
 	all, err := o.nodes.Conductors(r.Context())
 	if err != nil {
@@ -215,7 +202,7 @@ func (o *operator) conductors(w http.ResponseWriter, r *api.Request) error {
 	docs := []Conductor{}
 	for _, m := range all {
 		docs = append(docs, Conductor{ID: string(m.ID), Name: m.Name(), Host: m.Host, Group: m.Group, Roles: m.Roles, Version: m.Version, Workflows: m.Workflows,
-			Status: conductorStatus(m), Held: m.Held, Waiting: m.Waiting, Began: api.Time(m.StartedAt), Seen: api.Time(m.SeenAt())})
+			Status: m.Status(), Held: m.Held, Waiting: m.Waiting, Began: api.Time(m.StartedAt), Seen: api.Time(m.SeenAt())})
 	}
 	return api.JSON(w, http.StatusOK, api.Object{"conductors": docs})
 }
