@@ -132,6 +132,7 @@ func openPostgres(ctx context.Context, dsn string) (*DB, error) {
 	cfg.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = "4s"
 	cfg.ConnConfig.ConnectTimeout = connectWithin
 	cfg.PingTimeout = connectWithin
+	inTurn(cfg)
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, err
