@@ -18,7 +18,7 @@ import (
 )
 
 // patience bounds the waiting for answers, on machines that do much else at the time.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // Address gets an interface of the namespace an address by DHCP and sets it, with the routes that came with it.
 func (s *Space) Address(t *testing.T, nic string, mac net.HardwareAddr) *net.IPNet {

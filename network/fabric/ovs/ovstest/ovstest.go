@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	patience = 20 * time.Second
+	patience = time.Minute // of what takes moments, on machines that do much else at the time
 	schema   = "/usr/share/openvswitch/vswitch.ovsschema"
 )
 
@@ -68,7 +68,7 @@ func (s *Switch) Forward(t *testing.T) (stop func()) {
 // Set changes the switch's database with ovs-vsctl, and waits until that is carried out.
 func (s *Switch) Set(t *testing.T, args ...string) string {
 	t.Helper()
-	return s.Run(t, "ovs-vsctl", append([]string{"--db=unix:" + s.Socket, "--timeout=20"}, args...)...)
+	return s.Run(t, "ovs-vsctl", append([]string{"--db=unix:" + s.Socket, "--timeout=60"}, args...)...)
 }
 
 // Ask asks the switch's daemon with ovs-appctl.
