@@ -18,6 +18,9 @@ func (s *Service) SetSwitch(ctx context.Context, sw Switch, password string) err
 	if sw.Driver == "" || sw.Address == "" {
 		return fault.Field("driver", "a switch needs a driver and an address")
 	}
+	if err := s.checkSwitch(ctx, sw, password); err != nil {
+		return err
+	}
 	sw.CreatedAt = db.Now()
 	sw.Password = s.Box.Seal("switch/"+sw.Name, []byte(password))
 	err := s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
@@ -32,6 +35,23 @@ func (s *Service) SetSwitch(ctx context.Context, sw Switch, password string) err
 		_ = old.Close() // it may be unreachable: that is why it is changed
 	}
 	return err
+}
+
+// checkSwitch has the driver look at what it would be given. It does not reach out.
+func (s *Service) checkSwitch(ctx context.Context, sw Switch, password string) error {
+	if s.Open == nil {
+		return nil // a tool that knows no drivers
+	}
+	d, err := s.Open(ctx, sw.access(password))
+	if err != nil {
+		return err
+	}
+	return d.Close()
+}
+
+// access is how the driver reaches a switch.
+func (sw Switch) access(password string) fabric.Access {
+	return fabric.Access{Driver: sw.Driver, Address: sw.Address, Username: sw.Username, Password: password}
 }
 
 // Switches returns all switches.
@@ -59,7 +79,7 @@ func (s *Service) Driver(ctx context.Context, name string) (fabric.Driver, error
 	if err != nil {
 		return nil, err
 	}
-	d, err := s.Open(ctx, fabric.Access{Driver: sw.Driver, Address: sw.Address, Username: sw.Username, Password: string(password)})
+	d, err := s.Open(ctx, sw.access(string(password)))
 	if err != nil {
 		return nil, err
 	}

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
 	"log/slog"
-	"net"
 	"net/netip"
 	"sync"
 	"time"
@@ -12,10 +10,9 @@ import (
 	"github.com/hagane-cloud/hagane/db"
 	"github.com/hagane-cloud/hagane/fault"
 	"github.com/hagane-cloud/hagane/image"
-	"github.com/hagane-cloud/hagane/lab/netstack"
 	"github.com/hagane-cloud/hagane/netboot"
 	"github.com/hagane-cloud/hagane/network"
-	"github.com/hagane-cloud/hagane/network/fabric"
+	"github.com/hagane-cloud/hagane/network/trunk"
 	"github.com/hagane-cloud/hagane/node"
 	"github.com/hagane-cloud/hagane/server"
 )
@@ -61,8 +58,10 @@ func agentAddress(d *db.DB) func(ctx context.Context, network, mac string) (neti
 	}
 }
 
-// dhcpAgent serves every own network, and tenants' networks with servers, on every switch that it can plug itself into.
+// dhcpAgent serves every own network, and tenants' networks with servers: over the NICs of this host that are trunks to the switches or,
+// where it was given none, on every switch that it can plug itself into.
 type dhcpAgent struct {
+	trunks   map[string]*trunk.Trunk // by NIC
 	db       *db.DB
 	nodes    *node.Service
 	images   *image.Service
@@ -73,9 +72,9 @@ type dhcpAgent struct {
 	log      *slog.Logger
 }
 
-// place is a network on a switch, and our address there.
+// place is a network where we plug in, a NIC or a switch, and our address there.
 type place struct {
-	sw, network string
+	at, network string
 	vlan        int
 	address     netip.Prefix
 }
@@ -88,9 +87,10 @@ type served interface {
 // lookForSwitches is how soon a new switch is served.
 const lookForSwitches = time.Second
 
-// run looks for switches and serves them until ctx ends.
+// run looks for where to serve, and serves there until ctx ends.
 func (a *dhcpAgent) run(ctx context.Context) error {
 	var wg sync.WaitGroup
+	defer a.closeTrunks()
 	defer wg.Wait()
 	known := map[string]bool{}
 	tenants := &tenantNetworks{dhcpAgent: a, serving: map[place]context.CancelFunc{}}
@@ -98,22 +98,22 @@ func (a *dhcpAgent) run(ctx context.Context) error {
 	t := time.NewTicker(lookForSwitches)
 	defer t.Stop()
 	for {
-		switches, err := a.networks.Switches(ctx)
+		sockets, err := a.sockets(ctx)
 		if err == nil {
-			err = tenants.follow(ctx, switches)
+			err = tenants.follow(ctx, sockets)
 		}
 		if err != nil && ctx.Err() == nil {
 			a.log.Warn("looking for networks to serve", "error", err)
 		}
-		for _, sw := range switches {
-			if known[sw.Name] {
+		for _, at := range sockets {
+			if known[at] {
 				continue
 			}
-			known[sw.Name] = true
+			known[at] = true
 			for _, n := range ownNetworks {
 				s := netboot.New(netboot.Options{Network: n.name, Address: n.address, DB: a.db, Nodes: a.nodes, Images: a.images, Files: a.files, Silent: a.silent, Log: a.log})
 				wg.Go(func() {
-					a.keepServing(ctx, place{sw.Name, n.name, n.vlan, n.address}, s)
+					a.keepServing(ctx, place{at, n.name, n.vlan, n.address}, s)
 				})
 			}
 		}
@@ -125,7 +125,7 @@ func (a *dhcpAgent) run(ctx context.Context) error {
 	}
 }
 
-// keepServing serves one network on one switch, again and again when the cable is cut.
+// keepServing serves one network in one place, again and again when the cable is cut.
 func (a *dhcpAgent) keepServing(ctx context.Context, p place, s served) {
 	const soonest, latest = 500 * time.Millisecond, 10 * time.Second
 	wait := soonest
@@ -138,7 +138,7 @@ func (a *dhcpAgent) keepServing(ctx context.Context, p place, s served) {
 		if time.Since(begun) > latest {
 			wait = soonest
 		}
-		a.log.Debug("a network is not served for now", "switch", p.sw, "network", p.network, "error", err)
+		a.log.Debug("a network is not served for now", "at", p.at, "network", p.network, "error", err)
 		select {
 		case <-ctx.Done():
 		case <-time.After(wait):
@@ -148,22 +148,14 @@ func (a *dhcpAgent) keepServing(ctx context.Context, p place, s served) {
 }
 
 func (a *dhcpAgent) serve(ctx context.Context, p place, s served) error {
-	d, err := a.networks.Driver(ctx, p.sw)
+	host, err := a.plug(ctx, p)
 	if err != nil {
 		return err
 	}
-	up, ok := d.(fabric.Uplinker)
-	if !ok {
-		<-ctx.Done() // a real switch: its own networks reach us by the operating system
+	if host == nil {
+		a.log.Info("a network is not served by this process: the switch takes no cable of ours; give --trunk a NIC that leads to it", "switch", p.at, "network", p.network, "vlan", p.vlan)
+		<-ctx.Done()
 		return nil
-	}
-	cable, err := up.Uplink(ctx, p.vlan)
-	if err != nil {
-		return err
-	}
-	host, err := netstack.New(cable, netstack.Config{MAC: ownMAC(p.sw, p.network), Addr: p.address})
-	if err != nil {
-		return err
 	}
 	defer func() { _ = host.Close() }()
 	ctx, cancel := context.WithCancel(ctx)
@@ -175,12 +167,6 @@ func (a *dhcpAgent) serve(ctx context.Context, p place, s served) error {
 		case <-ctx.Done():
 		}
 	}()
-	a.log.Info("serving machines", "switch", p.sw, "network", p.network, "vlan", p.vlan, "address", p.address)
+	a.log.Info("serving machines", "at", p.at, "network", p.network, "vlan", p.vlan, "address", p.address)
 	return s.Serve(ctx, host)
-}
-
-// ownMAC is our address on a network: always the same, so that neighbours' tables stay true.
-func ownMAC(sw, network string) net.HardwareAddr {
-	sum := sha256.Sum256([]byte(sw + "/" + network))
-	return net.HardwareAddr{0x02, 'H', sum[0], sum[1], sum[2], sum[3]}
 }

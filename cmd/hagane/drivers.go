@@ -14,6 +14,7 @@ import (
 	"github.com/hagane-cloud/hagane/fault"
 	"github.com/hagane-cloud/hagane/network/fabric"
 	labswitch "github.com/hagane-cloud/hagane/network/fabric/lab"
+	"github.com/hagane-cloud/hagane/network/fabric/ovs"
 )
 
 // bmcs is the list of BMC drivers.
@@ -33,8 +34,11 @@ func (b bmcs) open(ctx context.Context, a bmc.Access) (bmc.Driver, error) {
 
 // openSwitch opens the switch driver of the access's name.
 func openSwitch(ctx context.Context, a fabric.Access) (fabric.Driver, error) {
-	if a.Driver == "lab" {
+	switch a.Driver {
+	case "lab":
 		return labswitch.Open(ctx, a)
+	case "ovs":
+		return ovs.Open(ctx, a)
 	}
-	return nil, fault.Errorf(fault.Invalid, "there is no switch driver %q; there is: lab", a.Driver)
+	return nil, fault.Field("driver", "there is no switch driver %q; there are lab and ovs", a.Driver)
 }

@@ -41,6 +41,7 @@ import (
 	"github.com/hagane-cloud/hagane/image"
 	"github.com/hagane-cloud/hagane/netboot"
 	"github.com/hagane-cloud/hagane/network"
+	"github.com/hagane-cloud/hagane/network/trunk"
 	"github.com/hagane-cloud/hagane/node"
 	"github.com/hagane-cloud/hagane/ramdisk/disc"
 	"github.com/hagane-cloud/hagane/secret"
@@ -59,6 +60,8 @@ type serveOptions struct {
 	workers                        int
 	pace                           string
 	noDHCP, noPeers                bool
+	trunk                          []string // as given
+	trunks                         []trunk.Spec
 	agentWithin                    time.Duration
 	verbose                        bool
 	limits                         api.Limits
@@ -90,6 +93,7 @@ func serveCommand() *cobra.Command {
 	f.StringVar(&o.ipxe, "ipxe", "/usr/lib/ipxe", "folder with undionly.kpxe and snponly.efi")
 	f.StringVar(&o.media, "media-url", "", "base URL by which BMCs reach the API to fetch virtual media (default: http:// and the listen address)")
 	f.BoolVar(&o.noDHCP, "no-dhcp", false, "answer no DHCP and TFTP on the cloud's own networks: all nodes boot the agent by virtual media")
+	f.StringSliceVar(&o.trunk, "trunk", nil, "NIC of this host that is a trunk to the switches, or NIC:VLAN with the VLAN of its untagged frames: DHCP, network boot and metadata are served over it (default: by the lab's switch)")
 	f.BoolVar(&o.noPeers, "no-image-peers", false, "have nodes take images from the cloud alone, and not from each other")
 	f.DurationVar(&o.agentWithin, "agent-within", 5*time.Minute, "how long a node may take to boot the agent before it is reset and told again")
 	f.StringVar(&o.region, "region", "region1", "name of the region in the catalog")
@@ -122,10 +126,16 @@ func (o *serveOptions) check() error {
 	if _, ok := paces[o.pace]; !ok {
 		return fault.Errorf(fault.Invalid, "there is no pace %q; there are real and lab", o.pace)
 	}
+	if len(o.trunk) > 0 && !o.has("dhcp") {
+		return fault.Errorf(fault.Invalid, "--trunk is for the process that serves the networks: give it the role dhcp")
+	}
 	if o.ramdisk == "" {
 		o.ramdisk = filepath.Join(o.data, "boot")
 	}
 	var err error
+	if o.trunks, err = readTrunks(o.trunk); err != nil {
+		return err
+	}
 	o.data, err = filepath.Abs(o.data)
 	return err
 }
@@ -291,7 +301,11 @@ func (c *cloud) run(ctx context.Context) error {
 	if c.o.has("dhcp") {
 		files := netboot.Files{Kernel: filepath.Join(c.o.ramdisk, "vmlinuz"), Initramfs: filepath.Join(c.o.ramdisk, "initramfs"),
 			BIOS: filepath.Join(c.o.ipxe, "undionly.kpxe"), UEFI: filepath.Join(c.o.ipxe, "snponly.efi")}
-		a := &dhcpAgent{db: c.db, nodes: c.nodes, images: c.images, networks: c.networks, servers: c.servers, files: files, silent: c.o.noDHCP, log: c.log}
+		trunks, err := newTrunks(c.o.trunks, c.log)
+		if err != nil {
+			return err
+		}
+		a := &dhcpAgent{trunks: trunks, db: c.db, nodes: c.nodes, images: c.images, networks: c.networks, servers: c.servers, files: files, silent: c.o.noDHCP, log: c.log}
 		g.Go(func() error { return a.run(gctx) })
 	}
 	err := g.Wait()

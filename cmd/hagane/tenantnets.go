@@ -6,7 +6,6 @@ import (
 	"sync"
 
 	"github.com/hagane-cloud/hagane/netboot"
-	"github.com/hagane-cloud/hagane/network"
 	"github.com/hagane-cloud/hagane/server"
 )
 
@@ -18,15 +17,15 @@ type tenantNetworks struct {
 }
 
 // follow begins to serve networks that have got servers, and ends what has none any more.
-func (t *tenantNetworks) follow(ctx context.Context, switches []network.Switch) error {
+func (t *tenantNetworks) follow(ctx context.Context, sockets []string) error {
 	nets, err := t.networks.Inhabited(ctx)
 	if err != nil {
 		return err
 	}
 	wanted := map[place]bool{}
-	for _, sw := range switches {
+	for _, at := range sockets {
 		for _, n := range nets {
-			wanted[place{sw.Name, n.ID, n.VLAN, netboot.MetadataAddress}] = true
+			wanted[place{at, n.ID, n.VLAN, netboot.MetadataAddress}] = true
 		}
 	}
 	for p, stop := range t.serving {

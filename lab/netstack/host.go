@@ -36,6 +36,7 @@ type Config struct {
 	Addr    netip.Prefix // IPv4 address with its subnet; the zero value leaves the host without one
 	Gateway netip.Addr   // default gateway; the zero value: none
 	MTU     int          // of the network layer, bytes; 0 is 1500
+	Verify  bool         // check sums of what comes: the segment is no memory
 }
 
 // Host is a station on an Ethernet segment. Its methods may be called by many goroutines.
@@ -91,7 +92,7 @@ func newHost(c Config) (*Host, error) {
 			TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol, udp.NewProtocol, icmp.NewProtocol4},
 			HandleLocal:        true,
 		}),
-		link: newLink(c.MAC, c.MTU),
+		link: newLink(c),
 		done: make(chan struct{}),
 	}
 	if err := h.tune(); err != nil {

@@ -1,7 +1,6 @@
 package netstack
 
 import (
-	"net"
 	"sync"
 
 	"gvisor.dev/gvisor/pkg/buffer"
@@ -15,7 +14,8 @@ import (
 // link is the stack's Ethernet interface. It queues what goes out, so that the stack never runs
 // into the receiver's code under its own locks.
 type link struct {
-	out *ether.Writer
+	out    *ether.Writer
+	verify bool // check sums of what comes
 
 	mu         sync.RWMutex
 	dispatcher stack.NetworkDispatcher
@@ -25,8 +25,8 @@ type link struct {
 
 var _ stack.LinkEndpoint = (*link)(nil)
 
-func newLink(mac net.HardwareAddr, mtu int) *link {
-	return &link{out: ether.NewWriter(queueDepth), mac: tcpip.LinkAddress(mac), mtu: uint32(mtu)}
+func newLink(c Config) *link {
+	return &link{out: ether.NewWriter(queueDepth), verify: c.Verify, mac: tcpip.LinkAddress(c.MAC), mtu: uint32(c.MTU)}
 }
 
 // deliver hands a frame from the segment to the stack if it is for this station.
@@ -108,9 +108,11 @@ func (l *link) SetLinkAddress(mac tcpip.LinkAddress) {
 	l.mac = mac
 }
 
-// Capabilities says that neighbours are found by ARP and that received check sums need no look: the
-// wire is memory.
+// Capabilities says that neighbours are found by ARP and, where the segment is memory, that received check sums need no look.
 func (l *link) Capabilities() stack.LinkEndpointCapabilities {
+	if l.verify {
+		return stack.CapabilityResolutionRequired
+	}
 	return stack.CapabilityResolutionRequired | stack.CapabilityRXChecksumOffload
 }
 

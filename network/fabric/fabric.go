@@ -1,5 +1,5 @@
 // Package fabric is the driver interface to switches: how the cloud puts a server's port into a VLAN
-// or isolates it. Drivers live in the folders below (lab, fake) and pass the conformance suite of
+// or isolates it. Drivers live in the folders below (lab, ovs, fake) and pass the conformance suite of
 // fabrictest; only the conductor's steps call them.
 //
 // As with BMCs, no answer is believed twice: SetPort returns only when the switch, read back, carries
@@ -69,7 +69,7 @@ type Driver interface {
 	Close() error
 }
 
-// Uplinker is a switch into which a process of the cloud can plug itself.
+// Uplinker is a switch, or a trunk to one, into which a process of the cloud can plug itself.
 type Uplinker interface {
 	// Uplink returns a cable in a VLAN: Ethernet frames, each after its length in four bytes, big-endian,
 	// as in QEMU's socket back ends. Closing it unplugs it.
@@ -78,10 +78,10 @@ type Uplinker interface {
 
 // Access is how to reach a switch.
 type Access struct {
-	Driver   string // lab, fake
-	Address  string // lab: unix:///absolute/path/of/switch.sock
+	Driver   string // lab, ovs, fake
+	Address  string // lab: unix:///absolute/path/of/switch.sock; ovs: unix:/path/of/db.sock, tcp:HOST:PORT, ssl:HOST:PORT
 	Username string
-	Password string
+	Password string // ovs by ssl: PEM of our key and certificate, and of those that vouch for the switch
 }
 
 // Opener opens a driver. It may return before the switch has been reached.
