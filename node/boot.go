@@ -125,6 +125,10 @@ func (j *Job) releaseBoot(ctx context.Context) error {
 // firmware forgets boot overrides, PXE gives up after a lost packet, and BMCs lose the image behind a virtual CD.
 const agentWithin = 5 * time.Minute
 
+// installsSlowly is how many times as long a server may be silent that came to new firmware with this boot: it tests itself anew, and
+// some put capsules into force that no task tells of.
+const installsSlowly = 3
+
 // looksWithin is how often a silent node is looked at in that time.
 const looksWithin = 20
 
@@ -146,11 +150,18 @@ func heardFromAgent(ctx context.Context, j *Job) error {
 	if a != nil && a.RunID == j.Run.ID && a.Token != "" {
 		return nil
 	}
+	installs, err := j.installing(ctx)
+	if err != nil {
+		return err
+	}
 	if err := j.stillOn(ctx); err != nil {
 		return err
 	}
 	// The waiting's polls come at a fixed rhythm, so their count tells when the time is up even across restarts.
 	within, poll := j.patience()
+	if installs {
+		within, poll = within*installsSlowly, poll*installsSlowly
+	}
 	if j.Run.Attempt > 0 && j.Run.Attempt%looksWithin == 0 && db.Since(j.Run.StepAt) > within*9/10 {
 		d, err := j.BMC(ctx)
 		if err != nil {
@@ -224,6 +235,9 @@ func takeInventory(ctx context.Context, j *Job) error {
 	}
 	if res == nil || res.Inventory == nil {
 		return workflow.GiveUp(fault.Errorf(fault.Conflict, "the agent sent no inventory"))
+	}
+	if err := j.recognise(ctx, *res.Inventory); err != nil {
+		return err
 	}
 	return j.update(ctx, func(n *Node) { n.learn(*res.Inventory) }, "inventory", "properties", "inspected_at")
 }
