@@ -148,7 +148,7 @@ func heardFromAgent(ctx context.Context, j *Job) error {
 		return err
 	}
 	if a != nil && a.RunID == j.Run.ID && a.Token != "" {
-		return nil
+		return j.calledFrom(ctx, a)
 	}
 	installs, err := j.installing(ctx)
 	if err != nil {
@@ -178,6 +178,22 @@ func heardFromAgent(ctx context.Context, j *Job) error {
 		}
 	}
 	return workflow.Polling("the agent to call", poll)
+}
+
+// calledFrom keeps what the server booted from, and in which mode: the agent's call is the proof of it that no BMC can give.
+func (j *Job) calledFrom(ctx context.Context, a *Agent) error {
+	b, sure := bmc.Boot{Device: bmc.PXE, Mode: bmc.Mode(a.BootMode)}, Proven
+	if j.Node.BootBy == ByMedia {
+		b.Device = bmc.CDROM
+	}
+	evidence := "the agent called from it"
+	if a.BootMode != "" && b.Mode != j.Node.BootMode {
+		evidence, sure = fmt.Sprintf("the agent called from it, in the mode %s where the node is to boot in %s; set the mode in the server's set-up, or the node's capability boot_mode", b.Mode, j.Node.BootMode), Doubtful
+		if err := j.tell(ctx, "boot", evidence); err != nil {
+			return err
+		}
+	}
+	return j.found(ctx, "booted from", b, evidence, sure)
 }
 
 // order has the agent carry out the run's order of that name, and returns its result once it is done.

@@ -16,6 +16,7 @@ import (
 	"github.com/hagane-cloud/hagane/bmc/redfish"
 	"github.com/hagane-cloud/hagane/lab"
 	labclient "github.com/hagane-cloud/hagane/lab/client"
+	"github.com/hagane-cloud/hagane/node"
 )
 
 // setting is a BIOS setting of the lab's servers, and two values of it.
@@ -25,7 +26,7 @@ const setting, atFirst, byTenant = "AcPwrRcvry", "Last", "Off"
 func TestDriftIsPutBack(t *testing.T) {
 	t.Parallel()
 	c := startCloud(t, "")
-	n := c.runRack(lab.Options{Nodes: 1, Machine: lab.Sim, DiskGB: 1, Vendors: "hpe-ilo5"}).Nodes[0]
+	n := c.runRack(lab.Options{Nodes: 1, Machine: lab.Sim, DiskGB: 1, Mix: "uefi", Vendors: "hpe-ilo5"}).Nodes[0]
 	id := c.node(n.Name).UUID
 	c.ready(id, "manage", "inspect", "provide")
 	tenant := c.tenant("tenant")
@@ -78,6 +79,15 @@ func TestDriftIsPutBack(t *testing.T) {
 	}
 	if b, err := d.SecureBoot(ctx); err != nil || b.Enabled || b.Mode != "UserMode" {
 		t.Errorf("secure boot is %+v, %v", b, err)
+	}
+	known := map[string]string{}
+	for _, truth := range must[struct{ BMC struct{ Truths []node.Truth } }](c, c.admin, "GET", "operator", "/v1/nodes/"+id+"/bmc", nil).BMC.Truths {
+		known[truth.Kind] = string(truth.Confidence) + " " + string(truth.Value)
+	}
+	for kind, word := range map[string]string{"booted from": `proven {"Device":"pxe","Persistent":false,"Mode":"uefi"}`, "identity": "agreed", "drift": "told", "secure boot": "proven"} {
+		if !strings.HasPrefix(known[kind], word) {
+			t.Errorf("known of %s: %q, want %s", kind, known[kind], word)
+		}
 	}
 	if log := c.history(id, "event log"); log == "" {
 		t.Error("the event log was cleared and is nowhere")
