@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hagane-cloud/hagane/bmc"
 	"github.com/hagane-cloud/hagane/bmc/record"
@@ -165,8 +166,11 @@ func (s *Service) Trust(ctx context.Context, id ID) error {
 // traceKind is the kind of truth that holds the exchanges before a failure.
 const traceKind = "trace"
 
-// Trace returns the latest exchanges with a node's BMC: those of this process, or those that were kept when a
-// conductor met a failure.
+// traceWithin is how long the conductor that works with a BMC is waited for when it is asked for the exchanges.
+const traceWithin = 10 * time.Second
+
+// Trace returns the latest exchanges with a node's BMC: those of this process, or those of the conductor that works with it, which is
+// asked where the node is at rest, or else those that it kept when it met a failure.
 func (s *Service) Trace(ctx context.Context, id ID) ([]record.Exchange, error) {
 	n, err := get(ctx, s.DB.Read(), id)
 	if err != nil {
@@ -174,6 +178,14 @@ func (s *Service) Trace(ctx context.Context, id ID) ([]record.Exchange, error) {
 	}
 	if live := s.kept(n).Recorder.Exchanges(); len(live) > 0 {
 		return live, nil
+	}
+	if s.DB.Postgres() && n.Driver != "fake" {
+		asking, cancel := context.WithTimeout(ctx, traceWithin)
+		defer cancel()
+		err := s.Perform(asking, id, Deed{Do: KeepTrace})
+		if err != nil && !fault.Is(err, fault.Conflict) && !fault.Is(err, fault.Unavailable) && asking.Err() == nil {
+			return nil, err
+		}
 	}
 	t, err := s.Truth(ctx, id, traceKind)
 	if err != nil || t == nil {
@@ -188,15 +200,19 @@ func (j *Job) keepTrace(ctx context.Context, err error) {
 	if bmc.ClassOf(err) == "" || !j.DB.Postgres() {
 		return
 	}
-	all := j.kept(j.Node).Recorder.Exchanges()
 	const enough = 40
-	all = all[max(0, len(all)-enough):]
-	if len(all) == 0 {
-		return
-	}
-	if err := j.found(ctx, traceKind, all, err.Error(), Told); err != nil {
+	if err := j.keepExchanges(ctx, enough, err.Error()); err != nil {
 		j.Log.Warn("the exchanges with a BMC could not be kept", "node", j.Node.ID, "err", err)
 	}
+}
+
+// keepExchanges keeps so many of the latest exchanges, if there are any.
+func (j *Job) keepExchanges(ctx context.Context, most int, why string) error {
+	all := j.kept(j.Node).Recorder.Exchanges()
+	if len(all) == 0 {
+		return nil
+	}
+	return j.found(ctx, traceKind, all[max(0, len(all)-most):], why, Told)
 }
 
 // Offers returns what a survey found that the BMC can do, by protocol.
