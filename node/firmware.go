@@ -141,6 +141,9 @@ func (j *Job) awaitOwn(ctx context.Context, cause error) error {
 // settleComponent brings one component a step further; nil when there is nothing to do for it before the next boot.
 func (j *Job) settleComponent(ctx context.Context, d *bmc.Composed, up updates, c bmc.Component, aim FirmwareAim) error {
 	u := up.Of[c.ID]
+	if u != nil && u.Version != aim.Version {
+		u = nil // an earlier step of the run wanted another one
+	}
 	switch {
 	case c.Version == aim.Version:
 		if u == nil || u.Stage == ended {
@@ -174,7 +177,10 @@ func (j *Job) beginUpdate(ctx context.Context, d *bmc.Composed, up updates, c bm
 		if err := j.keepUpdates(ctx, up); err != nil {
 			return err
 		}
-		return fault.Wrap("updating "+u.Name, hopelessly(err))
+		if bmc.Passing(err) { // nothing is written: the run can be aborted
+			return workflow.Polling(fmt.Sprintf("the BMC to take the update of %s: %s", u.Name, fault.Message(err)), j.soon())
+		}
+		return fault.Wrap("updating "+u.Name, workflow.GiveUp(err))
 	}
 	u.Task = t.ID
 	switch {
@@ -233,7 +239,7 @@ func (j *Job) restartForUpdate(ctx context.Context, d *bmc.Composed, up updates,
 	if err := j.keepUpdates(ctx, up); err != nil {
 		return err
 	}
-	if err := d.RestartBMC(ctx, bmc.Warm); err != nil && !bmc.Passing(err) {
+	if err := d.RestartBMC(ctx, bmc.Warm); err != nil && !bmc.Passing(err) && !lacking(err) { // one that can not be told restarts by itself
 		return workflow.GiveUp(fault.Wrap("restarting the BMC for its new firmware", err))
 	}
 	if err := j.tell(ctx, "firmware", "the BMC was restarted for its firmware "+u.Version); err != nil {

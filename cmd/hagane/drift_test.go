@@ -69,7 +69,7 @@ func TestDriftIsPutBack(t *testing.T) {
 	}
 	drift := c.history(id, "drift")
 	for _, word := range []string{"+ BMC user backdoor: Administrator\n  removed", "- BIOS setting " + setting + ": " + atFirst + "\n+ BIOS setting " + setting + ": " + byTenant,
-		"+ identify LED: on", "ejected", "+ session of " + n.BMC.Username, "- boot order: ", "+ secure boot keys: none", "- secure boot: off\n+ secure boot: on"} {
+		"+ identify LED: on", "ejected", "+ session of " + n.BMC.Username, "- boot order: ", "+ secure boot keys: none", "- firmware of BIOS firmware: lab-1.0\n+ firmware of BIOS firmware: 6.6\n  left so", "- secure boot: off\n+ secure boot: on"} {
 		if !strings.Contains(drift, word) {
 			t.Errorf("the history does not tell of %q: %s", word, drift)
 		}
@@ -84,7 +84,7 @@ func TestDriftIsPutBack(t *testing.T) {
 	for _, truth := range must[struct{ BMC struct{ Truths []node.Truth } }](c, c.admin, "GET", "operator", "/v1/nodes/"+id+"/bmc", nil).BMC.Truths {
 		known[truth.Kind] = string(truth.Confidence) + " " + string(truth.Value)
 	}
-	for kind, word := range map[string]string{"booted from": `proven {"Device":"pxe","Persistent":false,"Mode":"uefi"}`, "identity": "agreed", "drift": "told", "secure boot": "proven"} {
+	for kind, word := range map[string]string{"booted from": `proven {"Device":"pxe","Persistent":false,"Mode":"uefi"}`, "identity": "agreed", "drift": "told", "firmware at the last cleaning": "told", "secure boot": "proven"} {
 		if !strings.HasPrefix(known[kind], word) {
 			t.Errorf("known of %s: %q, want %s", kind, known[kind], word)
 		}
@@ -126,7 +126,14 @@ func (c *testCloud) mess(n labclient.Node, d *redfish.Driver) {
 			c.Fatalf("%s: %v", what, err)
 		}
 	}
-	// The setting comes into force at a boot.
+	task, err := d.Update(ctx, strings.Replace(c.iso(), "cd.iso", "bios-6.6.bin", 1), "BIOS")
+	for err == nil && !task.Done {
+		task, err = d.Follow(ctx, task.ID)
+	}
+	if err != nil {
+		c.Fatal(err)
+	}
+	// Settings and firmware come into force at a boot.
 	if err := d.SetPower(ctx, bmc.Reset); err != nil {
 		c.Fatal(err)
 	}
