@@ -160,6 +160,8 @@ type SecureBoot struct {
 	Enabled bool   `json:"enabled"` // at the next boot
 	Active  bool   `json:"active"`  // during the last boot
 	Mode    string `json:"mode"`    // SetupMode, UserMode, AuditMode, DeployedMode; "" when the BMC does not tell
+	// Keys tells sets of keys apart: those in force of whoever may say what boots (PK, KEK, db); "" when the BMC does not show them.
+	Keys string `json:"keys,omitempty"`
 }
 
 // SecureBootControl reads and changes UEFI Secure Boot.
@@ -183,6 +185,7 @@ type Task struct {
 	ID      string `json:"id"` // to ask for it again
 	Percent int    `json:"percent"`
 	Done    bool   `json:"done"`
+	Staged  bool   `json:"staged,omitempty"` // it waits for the next boot of the server, or, of the BMC's own firmware, for its restart
 	Failed  string `json:"failed,omitempty"` // why, when it ended badly
 	Message string `json:"message,omitempty"`
 	Gone    bool   `json:"gone,omitempty"` // the BMC has forgotten the task: its outcome must be read from what it did
@@ -191,7 +194,8 @@ type Task struct {
 // FirmwareControl reads and updates firmware.
 type FirmwareControl interface {
 	Firmware(ctx context.Context) ([]Component, error)
-	// Update asks the BMC to fetch an image (http or https) and install it; component "" lets it choose.
+	// Update asks the BMC to fetch an image (http or https) and install it, at the next boot where the BMC can put it off, so that
+	// one boot serves several components; component "" lets it choose.
 	// The task is to be followed with Follow. A version that was read back is the proof, not the task.
 	Update(ctx context.Context, url, component string) (Task, error)
 	// Follow reads how a task is doing.

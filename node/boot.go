@@ -125,6 +125,10 @@ func (j *Job) releaseBoot(ctx context.Context) error {
 // firmware forgets boot overrides, PXE gives up after a lost packet, and BMCs lose the image behind a virtual CD.
 const agentWithin = 5 * time.Minute
 
+// installsSlowly is how many times as long a server may be silent that came to new firmware with this boot: it tests itself anew, and
+// some put capsules into force that no task tells of.
+const installsSlowly = 3
+
 // looksWithin is how often a silent node is looked at in that time.
 const looksWithin = 20
 
@@ -144,13 +148,20 @@ func heardFromAgent(ctx context.Context, j *Job) error {
 		return err
 	}
 	if a != nil && a.RunID == j.Run.ID && a.Token != "" {
-		return nil
+		return j.calledFrom(ctx, a)
+	}
+	installs, err := j.installing(ctx)
+	if err != nil {
+		return err
 	}
 	if err := j.stillOn(ctx); err != nil {
 		return err
 	}
 	// The waiting's polls come at a fixed rhythm, so their count tells when the time is up even across restarts.
 	within, poll := j.patience()
+	if installs {
+		within, poll = within*installsSlowly, poll*installsSlowly
+	}
 	if j.Run.Attempt > 0 && j.Run.Attempt%looksWithin == 0 && db.Since(j.Run.StepAt) > within*9/10 {
 		d, err := j.BMC(ctx)
 		if err != nil {
@@ -167,6 +178,22 @@ func heardFromAgent(ctx context.Context, j *Job) error {
 		}
 	}
 	return workflow.Polling("the agent to call", poll)
+}
+
+// calledFrom keeps what the server booted from, and in which mode: the agent's call is the proof of it that no BMC can give.
+func (j *Job) calledFrom(ctx context.Context, a *Agent) error {
+	b, sure := bmc.Boot{Device: bmc.PXE, Mode: bmc.Mode(a.BootMode)}, Proven
+	if j.Node.BootBy == ByMedia {
+		b.Device = bmc.CDROM
+	}
+	evidence := "the agent called from it"
+	if a.BootMode != "" && b.Mode != j.Node.BootMode {
+		evidence, sure = fmt.Sprintf("the agent called from it, in the mode %s where the node is to boot in %s; set the mode in the server's set-up, or the node's capability boot_mode", b.Mode, j.Node.BootMode), Doubtful
+		if err := j.tell(ctx, "boot", evidence); err != nil {
+			return err
+		}
+	}
+	return j.found(ctx, "booted from", b, evidence, sure)
 }
 
 // order has the agent carry out the run's order of that name, and returns its result once it is done.
@@ -224,6 +251,9 @@ func takeInventory(ctx context.Context, j *Job) error {
 	}
 	if res == nil || res.Inventory == nil {
 		return workflow.GiveUp(fault.Errorf(fault.Conflict, "the agent sent no inventory"))
+	}
+	if err := j.recognise(ctx, *res.Inventory); err != nil {
+		return err
 	}
 	return j.update(ctx, func(n *Node) { n.learn(*res.Inventory) }, "inventory", "properties", "inspected_at")
 }

@@ -47,6 +47,16 @@ func (s *Service) paths(n *Node) ([]bmc.Access, error) {
 	return out, nil
 }
 
+// usernames are the users that the node's drivers log in with.
+func (j *Job) usernames() ([]string, error) {
+	paths, err := j.paths(j.Node)
+	var out []string
+	for _, a := range paths {
+		out = append(out, a.Username)
+	}
+	return out, err
+}
+
 // pathOf reads one protocol's part of driver_info.
 func pathOf(info map[string]string, name string) (bmc.Access, error) {
 	get := func(key string) string { return info[name+"_"+key] }

@@ -126,7 +126,7 @@ var clean = workflow.Workflow[*Job]{Name: "clean/2", Takes: takesSite, Steps: []
 	{Name: "bring settings and firmware to the baseline", Do: settle, Within: 2 * time.Hour, NotAbortable: true},
 	{Name: "join the cleaning network", Do: joinCleaning, Undo: leaveNetworks, Within: 1 * time.Minute, Takes: takesSwitches},
 	{Name: "boot the agent", Do: bootAgent, Undo: dismissAgent, Within: 15 * time.Minute, Takes: takesBMCNetwork},
-	{Name: "hear from the agent", Do: heardFromAgent, Within: 15 * time.Minute},
+	{Name: "hear from the agent", Do: heardFromAgent, Within: 90 * time.Minute}, // with what firmware the server installs before
 	{Name: "erase the disks", Do: eraseDisks, Within: 24 * time.Hour, NotAbortable: true},
 	{Name: "power off after erasing", Do: shutDown, Within: 3 * time.Minute, Skippable: true},
 	{Name: "leave the cleaning network", Do: leaveNetworks, Within: 1 * time.Minute, Takes: takesSwitches},

@@ -175,10 +175,12 @@ func drawn(ctx context.Context, d *bmc.Composed) float64 {
 	return most
 }
 
-// links tells whether the switch sees the server's NICs. It proves nothing, as NICs that wait to be woken keep their
-// link; but it helps whoever has to decide.
-func (j *Job) links(ctx context.Context) []string {
-	var words []string
+// drawsWhenOn is from which power draw on a server does not look like one that is off: in standby servers draw up to 30 W.
+const drawsWhenOn = 50
+
+// links tells whether the switch sees the server's NICs, and whether it sees any. It proves nothing, as NICs that wait to be woken keep
+// their link; but it helps whoever has to decide.
+func (j *Job) links(ctx context.Context) (words []string, seen bool) {
 	for _, p := range j.Ports {
 		if p.Switch == "" || p.Port == "" {
 			continue
@@ -188,12 +190,20 @@ func (j *Job) links(ctx context.Context) []string {
 		case err != nil:
 			words = append(words, "the switch does not tell of "+p.Port)
 		case up:
+			seen = true
 			words = append(words, "the link of "+p.Port+" is up")
 		default:
 			words = append(words, "the link of "+p.Port+" is down")
 		}
 	}
-	return words
+	return words, seen
+}
+
+// offIsDenied reports whether power draw and link together speak against a server that is off. Each alone is no reason: the draw may be
+// an old reading, and the link that of a card that waits to be woken. They cast doubt and decide nothing: where both are wrong, the
+// node could never be handed over.
+func offIsDenied(p bmc.Power, watts float64, linked bool) bool {
+	return p == bmc.Off && watts >= drawsWhenOn && linked
 }
 
 // stillOn starts a server again that is off while its agent is waited for: its BMC had said that it was on.
@@ -258,15 +268,19 @@ func (j *Job) witnesses(ctx context.Context) (bmc.Power, error) {
 	if a != nil && a.Wanted && a.SeenAt.After(db.Now().Add(-beatSeconds*time.Second)) {
 		hear("a heartbeat of the agent", bmc.On)
 	}
+	denied := false
 	if !j.imaginary() {
-		if watts := drawn(ctx, d); watts > 0 {
+		watts := drawn(ctx, d)
+		if watts > 0 {
 			words = append(words, fmt.Sprintf("the power draw is %.0f W", watts))
 		}
-		words = append(words, j.links(ctx)...)
+		links, linked := j.links(ctx)
+		words = append(words, links...)
+		denied = offIsDenied(agreed, watts, linked)
 	}
 	sure := Told
 	switch {
-	case count > 1 && agreed == bmc.Unknown:
+	case count > 1 && agreed == bmc.Unknown, denied:
 		sure = Doubtful
 	case count > 1:
 		sure = Agreed

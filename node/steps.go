@@ -277,5 +277,24 @@ func updateFirmware(ctx context.Context, j *Job, args map[string]json.RawMessage
 	if err != nil {
 		return err
 	}
-	return j.settleFirmware(ctx, d, want)
+	if err := j.awaitOwn(ctx, j.settleFirmware(ctx, d, want)); err != nil {
+		return err
+	}
+	return j.tellStaged(ctx, d, want)
+}
+
+// tellStaged tells which components get their firmware with a later boot: no boot belongs to these steps.
+func (j *Job) tellStaged(ctx context.Context, d *bmc.Composed, want map[string]FirmwareAim) error {
+	now, err := d.Firmware(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range now {
+		if aim, ok := want[c.ID]; ok && c.Version != aim.Version {
+			if err := j.tell(ctx, "firmware", fmt.Sprintf("%s is %s until the server's next boot, which has to bring %s", c.Name, c.Version, aim.Version)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

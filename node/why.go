@@ -164,6 +164,8 @@ func (w *teller) next(r workflow.Standing) {
 	var can []string
 	if !r.Undoing && steps[i].NotAbortable {
 		w.say("this step must not be interrupted: an abort is refused until it has ended")
+	} else if !r.Undoing && r.Firm {
+		w.say("what it waits for must not be interrupted: an abort is refused until that is over")
 	} else if !r.Undoing && r.Abort == "" {
 		can = append(can, RunAbort)
 	}

@@ -41,6 +41,7 @@ type Run struct {
 	Phase    Phase
 	Step     string // the step in hand
 	Undoing  bool   // steps are being undone, from Step backwards
+	Firm     bool   // the step in hand waits for something that must not be interrupted
 	Visit    int64  // counts steps begun, undos included
 	Attempt  int64  // of the step in hand
 	Failures int64  // of the last attempts, in a row

@@ -34,6 +34,9 @@ func (e *Engine) Abort(ctx context.Context, tx Tx, subject, why string) error {
 	if st := e.stepOf(run); st != nil && st.notAbortable {
 		return fault.Errorf(fault.Conflict, "the step %q must not be interrupted; it ends by %s", run.Step, run.StepDeadline.Format(time.RFC3339))
 	}
+	if run.Firm {
+		return fault.Errorf(fault.Conflict, "it must not be interrupted now (%s); ask again when that is over, by %s at the latest", run.Reason, run.StepDeadline.Format(time.RFC3339))
+	}
 	if _, err := tx.NewUpdate().Model((*Run)(nil)).Set("abort = ?", why).Set("hold = ''").Where("id = ?", run.ID).Exec(ctx); err != nil {
 		return fault.E(fault.Internal, "aborting the run of "+subject, err)
 	}

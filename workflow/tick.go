@@ -84,7 +84,7 @@ func (t *turn) once(ctx context.Context) (again bool, err error) {
 		return false, fault.Errorf(fault.Internal, "run %s is at the step %q, which %s does not have", t.run.ID, t.run.Step, t.run.Workflow)
 	}
 	st := t.def.steps[i]
-	if t.run.Abort != "" && !t.run.Undoing && !st.notAbortable {
+	if t.run.Abort != "" && !t.run.Undoing && !t.run.Firm && !st.notAbortable {
 		return true, t.turnBack(ctx, "aborted: "+t.run.Abort)
 	}
 	if t.run.Hold != "" && !t.run.Undoing {
@@ -178,6 +178,7 @@ func (t *turn) settle(ctx context.Context, i int, result error, seen int64) (aga
 	case result == nil:
 		return t.stepOn(ctx, i, "done")
 	case errors.As(result, &w) && !late:
+		t.run.Firm = w.firm // an error in between, as of a BMC that restarts, leaves it as it is
 		return t.pause(ctx, "waiting", w.reason, w.poll, seen)
 	case !late && (!hopeless(result) || (t.run.Undoing && t.run.Attempt+1 < undoTries)):
 		return t.pause(ctx, "retrying", result.Error(), backoff(t.run.Failures+1), seen)
@@ -322,7 +323,7 @@ func (t *turn) stumble(ctx context.Context, cause error) error {
 // begin puts a step in hand.
 func (t *turn) begin(r *Run, s step) {
 	now := t.now()
-	r.Step, r.Visit, r.Attempt, r.Failures, r.Phase = s.name, r.Visit+1, 0, 0, Running
+	r.Step, r.Visit, r.Attempt, r.Failures, r.Phase, r.Firm = s.name, r.Visit+1, 0, 0, Running, false
 	r.StepAt, r.StepDeadline, r.WakeAt, r.Reason = now, now.Add(s.within), now, ""
 }
 
@@ -376,7 +377,7 @@ func (t *turn) record(ctx context.Context, outcome string, change func(*Run)) er
 // save writes the turn's columns, and takes over what others wrote to theirs: nudges, aborts, holds.
 func (t *turn) save(ctx context.Context, tx Tx) error {
 	_, err := tx.NewUpdate().Model(t.run).
-		Column("phase", "step", "undoing", "visit", "attempt", "failures", "reason", "error", "job_id", "step_at", "step_deadline", "wake_at", "ended_at").
+		Column("phase", "step", "undoing", "firm", "visit", "attempt", "failures", "reason", "error", "job_id", "step_at", "step_deadline", "wake_at", "ended_at").
 		WherePK().Returning("nudges, abort, hold, skip, skip_visit").Exec(ctx)
 	return err
 }

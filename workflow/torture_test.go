@@ -448,3 +448,49 @@ func TestFence(t *testing.T) {
 		}
 	})
 }
+
+// TestFirmWaitsAreNotAborted asks for an abort while a step waits for something that must not be interrupted, also while it fails in
+// between: it is refused until the step waits for something else.
+func TestFirmWaitsAreNotAborted(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		r := newRig(t, d)
+		abort := func() error {
+			return d.Tx(t.Context(), func(ctx context.Context, tx db.Tx) error { return r.engine.Abort(ctx, tx, "subject", "by the test") })
+		}
+		looks, seen := 0, make(chan int, 8)
+		r.spoil = func(call string) error {
+			if call != "do b" {
+				return nil
+			}
+			looks++
+			seen <- looks
+			switch looks {
+			case 1:
+				return workflow.Firmly("the firmware to be written", time.Millisecond)
+			case 2:
+				return fault.Errorf(fault.Unavailable, "the BMC restarts")
+			case 3:
+				// Asked for meanwhile: from here on the look itself must not end in an abort.
+				if err := abort(); !fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), "the BMC restarts") {
+					t.Errorf("an abort in between: %v", err)
+				}
+				return workflow.Waiting("nothing that will come")
+			}
+			return workflow.Waiting("nothing that will come")
+		}
+		r.start(t)
+		for <-seen < 3 {
+		}
+		deadline := time.Now().Add(10 * time.Second)
+		for err := abort(); err != nil; err = abort() {
+			if time.Now().After(deadline) {
+				t.Fatalf("an abort after that: %v", err)
+			}
+			<-time.After(5 * time.Millisecond)
+		}
+		run := r.end(t)
+		if run.Phase != workflow.Failed || !strings.Contains(run.Error, "aborted: by the test") || len(r.lent) != 0 {
+			t.Errorf("the run is %s with %q; still lent %v", run.Phase, run.Error, r.lent)
+		}
+	})
+}

@@ -62,6 +62,7 @@ type Host[S any] interface {
 type waiting struct {
 	reason string
 	poll   time.Duration
+	firm   bool // nobody may interrupt it
 }
 
 func (w *waiting) Error() string { return "waiting for " + w.reason }
@@ -76,6 +77,12 @@ func Waiting(reason string) error { return &waiting{reason: reason, poll: defaul
 
 // Polling is Waiting for something that no event announces: the step looks again after d.
 func Polling(reason string, d time.Duration) error { return &waiting{reason: reason, poll: d} }
+
+// Firmly is Polling for something that breaks when it is interrupted, such as firmware that is being written. Until the step waits for
+// something else, or ends, the run can not be aborted, and says so.
+func Firmly(reason string, d time.Duration) error {
+	return &waiting{reason: reason, poll: d, firm: true}
+}
 
 type final struct{ err error }
 

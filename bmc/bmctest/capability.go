@@ -338,8 +338,11 @@ func firmware(t *testing.T, g Target) {
 			t.Fatal(err)
 		}
 		task = now
-		return now.Done
+		return now.Done || now.Staged // one that waits for a boot does as it was told
 	})
+	if task.Staged {
+		return
+	}
 	if task.Failed == "" && !task.Gone && task.Percent != 100 {
 		t.Errorf("%+v", task)
 	}

@@ -220,6 +220,8 @@ func (r *Report) deviations() []string {
 			out = append(out, fmt.Sprintf("takes the ETag of %s only in the form %q", strings.TrimPrefix(name, "redfish etag "), value))
 		case name == "redfish boot" && value != "system":
 			out = append(out, "takes the boot device at "+value+" instead of the system")
+		case name == bmc.ClockFact:
+			out = append(out, "its clock is "+value+": the times in its log are as wrong; set its time, or NTP")
 		case name == "tls max":
 			out = append(out, "fails TLS 1.3; TLS "+value+" works")
 		case strings.HasPrefix(name, "redfish reset "):

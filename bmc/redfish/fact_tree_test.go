@@ -232,3 +232,12 @@ func TestSeveralManagers(t *testing.T) {
 		t.Errorf("%+v, %v", id, err)
 	}
 }
+
+// Fact: an iLO 7 told the year 2001: how wrong a BMC's clock is, is known to whoever reads its log.
+func TestClockOfTheManager(t *testing.T) {
+	b, memory := newDevice(t), &bmc.Memory{}
+	b.set("/redfish/v1/Managers/1", `{"DateTime":"2001-11-03T04:12:11Z"}`)
+	if _, err := b.driver(t, func(a *bmc.Access) { a.Memory = memory }).Identify(t.Context()); err != nil || !strings.HasSuffix(memory.Get(bmc.ClockFact), "years behind") {
+		t.Errorf("%q, %v", memory.Get(bmc.ClockFact), err)
+	}
+}

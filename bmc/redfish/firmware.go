@@ -3,6 +3,7 @@ package redfish
 import (
 	"context"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/hagane-cloud/hagane/bmc"
@@ -11,9 +12,20 @@ import (
 type updateDoc struct {
 	FirmwareInventory link
 	Actions           struct {
-		Simple *action `json:"#UpdateService.SimpleUpdate"`
+		Simple *updateAction `json:"#UpdateService.SimpleUpdate"`
 	}
 }
+
+type updateAction struct {
+	action
+	When struct {
+		Supported many[text] `json:"SupportedValues"`
+	} `json:"@Redfish.OperationApplyTimeSupport"`
+}
+
+// onReset is the apply time that leaves an update for the next boot (DSP0266, "Operation apply time"). iDRACs restart the server for
+// an update otherwise, once for each component.
+const onReset = "OnReset"
 
 func (d *Driver) updates(ctx context.Context) (updateDoc, error) {
 	var doc updateDoc
@@ -64,6 +76,9 @@ func (d *Driver) Update(ctx context.Context, image, component string) (bmc.Task,
 	body := map[string]any{"ImageURI": image, "TransferProtocol": strings.ToUpper(at.Scheme)}
 	if component != "" {
 		body["Targets"] = []string{string(u.FirmwareInventory.under(component))}
+	}
+	if slices.Contains(u.Actions.Simple.When.Supported, onReset) {
+		body["@Redfish.OperationApplyTime"] = onReset
 	}
 	answer, err := d.post(ctx, "updating firmware", target, body)
 	if err != nil {

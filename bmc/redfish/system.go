@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"strings"
+	"time"
 
 	"github.com/hagane-cloud/hagane/bmc"
 	"github.com/hagane-cloud/hagane/bmc/profile"
@@ -239,6 +240,7 @@ func (d *Driver) Identify(ctx context.Context) (bmc.Identity, error) {
 	if err != nil && !absent(err) {
 		return id, err
 	}
+	d.access.Memory.NoteClock(m.DateTime.Time, time.Now())
 	id.BMCVendor, id.BMCModel, id.BMCVersion = string(m.Manufacturer), string(m.Model), f.Firmware
 	if id.BMCVendor == "" {
 		id.BMCVendor = f.Vendor

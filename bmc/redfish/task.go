@@ -79,6 +79,8 @@ func (t taskDoc) task(id string) bmc.Task {
 	switch {
 	case strings.HasPrefix(state, "completed") && state != "completed", state == "exception", state == "killed", state == "cancelled", state == "failed", state == "interrupted":
 		out.Done, out.Failed = true, "the task ended as "+string(t.TaskState+t.JobState)
+	case state == "scheduled", state == "pending":
+		out.Staged = true
 	case state == "completed":
 		out.Done, out.Percent = true, 100
 		if bad != "" || (t.TaskStatus != "" && !strings.EqualFold(string(t.TaskStatus), "OK")) {

@@ -271,3 +271,41 @@ func TestEventsAreSortedByTheirNumber(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Fact: Dell iDRAC's WS-MAN downloads an update and then waits to be told to carry it out; with no job that restarts the server that
+// is at the next boot. The iDRAC's own firmware is installed without either.
+func TestUpdateIsPutIntoTheQueue(t *testing.T) {
+	g := simulated(t, personality(t, "iDRAC9"))
+	d, ctx := drive(t, g.Access), t.Context()
+	parts, err := d.Firmware(ctx)
+	if err != nil || len(parts) != 2 {
+		t.Fatalf("%+v, %v", parts, err)
+	}
+	follow := func(component string) (task bmc.Task) {
+		t.Helper()
+		task, err := d.Update(ctx, "http://10.0.0.9/image.exe", component)
+		for looks := 0; err == nil && !task.Done && !task.Staged && looks < 5; looks++ {
+			task, err = d.Follow(ctx, task.ID)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return task
+	}
+	bios := follow(parts[0].ID)
+	if own := follow(parts[1].ID); !bios.Staged || bios.Done || own.Staged || !own.Done {
+		t.Fatalf("the BIOS's is %+v, the iDRAC's %+v", bios, own)
+	}
+	if err := d.SetSettings(ctx, map[string]any{"LogicalProc": "Disabled"}); err != nil {
+		t.Errorf("settings beside an update that waits: %v", err)
+	}
+	if task, err := d.Follow(ctx, bios.ID); err != nil || !task.Staged || g.machine.Status().Boots != 0 {
+		t.Errorf("before a boot: %+v, %v", task, err)
+	}
+	if err := d.SetPower(ctx, bmc.PowerOn); err != nil {
+		t.Fatal(err)
+	}
+	if task, err := d.Follow(ctx, bios.ID); err != nil || !task.Done || task.Failed != "" {
+		t.Errorf("after a boot: %+v, %v", task, err)
+	}
+}

@@ -54,7 +54,8 @@ func (d *driver) openJob(ctx context.Context) (*markup.Element, error) {
 		return nil, err
 	}
 	for _, j := range all {
-		if open(j) && strings.Contains(strings.ToLower(j.Value("Name")), "bios") {
+		name := strings.ToLower(j.Value("Name"))
+		if open(j) && strings.Contains(name, "bios") && !strings.Contains(name, "update") { // "ConfigBIOS:…", and no "Firmware Update: BIOS"
 			return j, nil
 		}
 	}
@@ -83,7 +84,9 @@ func (d *driver) createJob(ctx context.Context) error {
 	return nil
 }
 
-// Follow reads how a job is doing. A job that was just created may not be listed yet, so that it is looked for a few times.
+// Follow reads how a job is doing. A job that was just created may not be listed yet, so that it is looked for a few times. An update
+// whose image is there waits to be put into the queue, without a job that restarts the server: it is carried out at the next boot
+// (Lifecycle Controller's user guide 1.5.5, "Workflow for Remote Update from URI"). The iDRAC's own is installed without that.
 func (d *driver) Follow(ctx context.Context, id string) (bmc.Task, error) {
 	t := bmc.Task{ID: id}
 	const looks = 3
@@ -93,7 +96,12 @@ func (d *driver) Follow(ctx context.Context, id string) (bmc.Task, error) {
 			return t, err
 		}
 		if j := pick(all, "InstanceID", id); j != nil {
-			return task(j), nil
+			t := task(j)
+			if strings.EqualFold(j.Value("JobStatus"), "Downloaded") {
+				err = d.enqueue(ctx, id)
+				t.Staged = err == nil
+			}
+			return t, err
 		}
 		if look == looks {
 			t.Gone = true
@@ -105,6 +113,12 @@ func (d *driver) Follow(ctx context.Context, id string) (bmc.Task, error) {
 	}
 }
 
+// enqueue has a job carried out at the next boot.
+func (d *driver) enqueue(ctx context.Context, id string) error {
+	_, err := d.invoke(ctx, "DCIM_JobService", "SetupJobQueue", false, service("DCIM_JobService", "idrac", "JobService"), pair{"JobArray", id}, pair{"StartTimeInterval", "TIME_NOW"})
+	return err
+}
+
 // task reads a job. "Completed with Errors" is a failure.
 func task(j *markup.Element) bmc.Task {
 	t := bmc.Task{ID: j.Value("InstanceID"), Message: j.Value("Message")}
@@ -112,7 +126,7 @@ func task(j *markup.Element) bmc.Task {
 		t.Percent = n
 	}
 	status := j.Value("JobStatus")
-	t.Done = !open(j)
+	t.Done, t.Staged = !open(j), strings.EqualFold(status, "Scheduled")
 	if t.Done && !strings.EqualFold(status, "Completed") {
 		t.Failed = strings.TrimSpace(status + ": " + j.Value("MessageID") + " " + t.Message)
 	}

@@ -43,14 +43,20 @@ type testCloud struct {
 // startCloud runs a cloud until the test ends. dsn "" is SQLite in the data folder.
 func startCloud(t *testing.T, dsn string) *testCloud {
 	t.Helper()
+	return startCloudWith(t, serveOptions{database: dsn, roles: allRoles})
+}
+
+// startCloudWith is startCloud with further options.
+func startCloudWith(t *testing.T, o serveOptions) *testCloud {
+	t.Helper()
 	c := &testCloud{T: t, data: filepath.Join(t.TempDir(), "data")}
-	if dsn == "" {
+	if o.database == "" {
 		if err := os.Mkdir(c.data, 0o700); err != nil {
 			t.Fatal(err)
 		}
 		dbtest.SeedSQLite(t, filepath.Join(c.data, "hagane.db"))
 	}
-	c.serve(dsn, allRoles...)
+	c.serveWith(o)
 	c.reconnect()
 	return c
 }

@@ -251,6 +251,9 @@ func TestAgentMediumAcrossProcesses(t *testing.T) {
 	id := c.node(n.Name).UUID
 	c.byMedia(id)
 	c.ready(id, "manage", "inspect")
+	if shown := c.printed("node", "trace", id); strings.Count(shown, "/redfish/v1/") < 10 {
+		t.Errorf("the conductor's exchanges are not shown by the API: %s", shown)
+	}
 }
 
 // commandLine fetches the part of a CD in which a command line stands.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,12 +14,13 @@ import (
 	"github.com/hagane-cloud/hagane/bmc/record"
 	"github.com/hagane-cloud/hagane/client"
 	"github.com/hagane-cloud/hagane/fault"
+	"github.com/hagane-cloud/hagane/node"
 )
 
 func nodeCommand() *cobra.Command {
 	c := &cobra.Command{Use: "node", Short: "look after a node beyond what the baremetal command does"}
 	connect := connecting(c)
-	c.AddCommand(traceCommand(connect), trustCommand(connect), rotateCommand(connect))
+	c.AddCommand(traceCommand(connect), driftCommand(connect), trustCommand(connect), rotateCommand(connect))
 	return c
 }
 
@@ -63,6 +65,46 @@ func traceCommand(connect func(context.Context) (*client.Cloud, error)) *cobra.C
 	c.Flags().StringVar(&file, "export", "", "write a recording to this file, to send or to replay in a test")
 	c.Flags().BoolVar(&bodies, "bodies", false, "show what was sent and answered")
 	return c
+}
+
+func driftCommand(connect func(context.Context) (*client.Cloud, error)) *cobra.Command {
+	return &cobra.Command{Use: "drift NODE", Short: "show as a diff what the latest cleaning found changed since the one before, and what it did about it", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cl, err := connect(cmd.Context())
+			if err != nil {
+				return err
+			}
+			var doc struct {
+				BMC struct {
+					Truths []node.Truth `json:"truths"`
+				} `json:"bmc"`
+			}
+			if err := cl.Do(cmd.Context(), http.MethodGet, "operator", "/v1/nodes/"+args[0]+"/bmc", nil, &doc); err != nil {
+				return err
+			}
+			i := slices.IndexFunc(doc.BMC.Truths, func(t node.Truth) bool { return t.Kind == node.DriftKind })
+			if i < 0 {
+				return fault.Errorf(fault.NotFound, "the node was never cleaned, or has no BMC to compare")
+			}
+			found, err := node.Known[node.Drifts](&doc.BMC.Truths[i])
+			if err != nil {
+				return err
+			}
+			printDrift(cmd.OutOrStdout(), doc.BMC.Truths[i].At, found.Of)
+			return nil
+		}}
+}
+
+func printDrift(w io.Writer, at time.Time, all []node.Drift) {
+	when := at.UTC().Format(time.DateTime)
+	if len(all) == 0 {
+		_, _ = fmt.Fprintf(w, "nothing had changed at the cleaning of %s\n", when)
+		return
+	}
+	_, _ = fmt.Fprintf(w, "--- as it is to be\n+++ as the cleaning of %s found it\n", when)
+	for _, d := range all {
+		_, _ = fmt.Fprintln(w, d)
+	}
 }
 
 // printTrace writes one line an exchange.

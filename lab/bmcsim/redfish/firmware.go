@@ -11,7 +11,7 @@ import (
 	"github.com/hagane-cloud/hagane/lab/machine"
 )
 
-// components are what firmware there is.
+// components are what firmware there is, the BMC's own first.
 var components = []string{"BMC", "BIOS", "NIC"}
 
 // version returns a component's version in force.
@@ -32,9 +32,13 @@ func (c *call) updateService() document {
 	d := c.resource("UpdateService.v1_8_0.UpdateService", "Update Service")
 	d["ServiceEnabled"], d["FirmwareInventory"], d["Status"] = true, link("UpdateService/FirmwareInventory"), fine()
 	if !c.kind.Tasks.None {
-		d["Actions"] = document{"#UpdateService.SimpleUpdate": document{
+		simple := document{
 			"target": root + "/UpdateService/Actions/UpdateService.SimpleUpdate", "TransferProtocol@Redfish.AllowableValues": []string{"HTTP", "HTTPS"},
-		}}
+		}
+		if c.kind.Tasks.OnReset {
+			simple["@Redfish.OperationApplyTimeSupport"] = document{"@odata.type": "#Settings.v1_3_3.OperationApplyTimeSupport", "SupportedValues": []string{"Immediate", "OnReset"}}
+		}
+		d["Actions"] = document{"#UpdateService.SimpleUpdate": simple}
 	}
 	return d
 }
@@ -86,6 +90,7 @@ func (c *call) update() {
 	targets, _ := c.body["Targets"].([]any)
 	t := &task{kind: "update", name: "Firmware Update", component: componentOf(image, targets), version: versionText.FindString(path.Base(image))}
 	t.version = cmp.Or(strings.TrimSuffix(t.version, "."), "updated")
+	t.staged = c.kind.Tasks.OnReset && c.body.text("@Redfish.OperationApplyTime") == "OnReset"
 	if m, err := machine.OpenMedium(c.r.Context(), image); err != nil {
 		t.failed = "The image can not be fetched."
 	} else {

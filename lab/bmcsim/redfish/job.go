@@ -29,8 +29,11 @@ func (c *call) job() document {
 	}
 	d := c.resource("DellJob.v1_1_0.DellJob", t.name)
 	state, percent, kind := "Running", min(100*t.reads/(steps+1), 99), "FirmwareUpdate"
-	if t.kind == "config" {
+	switch {
+	case t.kind == "config":
 		state, percent, kind = "Scheduled", 0, "BIOSConfiguration"
+	case t.staged && t.reads > steps:
+		state, percent = "Scheduled", 0
 	}
 	if t.done {
 		state, percent = "Completed", 100

@@ -17,7 +17,7 @@ func dell() []Personality {
 	nine.Boot = Boot{Order: true, PhysicalCD: true}
 	nine.Media = Media{Slots: []Slot{{ID: "RemovableDisk", Types: []string{"USBStick"}}, {ID: "CD", Types: []string{"CD", "DVD"}}}, Lingers: 400 * time.Millisecond, EjectEmpty: 500}
 	nine.Settings = Settings{Pending: "Settings", Jobs: true, Registry: "Systems/System.Embedded.1/Bios/BiosRegistry", Mode: Mode{"BootMode", "Uefi", "Bios"}}
-	nine.Tasks = Tasks{NewFirst: true, Racy: true}
+	nine.Tasks = Tasks{NewFirst: true, Racy: true, OnReset: true}
 	nine.Tree = Tree{
 		OldSensors: true, NewSensors: true, Page: 50, ManagerLogs: []string{"Sel", "Lclog"}, LEDs: "old",
 		Traps: []string{"Chassis/Enclosure.Internal.0-1"},
@@ -35,7 +35,7 @@ func dell() []Personality {
 	eight.Logins = Logins{Max: 6, Old: true, FullID: "IDRAC.1.6.RAC0218"}
 	eight.Power.Types = []string{"On", "ForceOff", "ForceRestart", "GracefulShutdown", "PushPowerButton", "Nmi"}
 	eight.Boot.BriefAlways, eight.Boot.Order = true, false
-	eight.Settings.Body, eight.Tasks.Purge, eight.Tree.NewSensors, eight.Tree.NoCount = true, true, false, true
+	eight.Settings.Body, eight.Tasks.Purge, eight.Tasks.OnReset, eight.Tree.NewSensors, eight.Tree.NoCount = true, true, false, false, true
 
 	ten := nine
 	ten.Name, ten.About = "dell-idrac10", "Boot only by Settings, 412 for If-Match on a POST, `On` refused for a while after off, only the first media slot boots, versions start at 1 again"

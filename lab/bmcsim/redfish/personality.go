@@ -162,6 +162,7 @@ type Tasks struct {
 	NoLocation     bool // 202 without Location
 	Racy           bool // a new task is 404 at the first look (Dell)
 	None           bool // no SimpleUpdate
+	OnReset        bool // an update can be left for the next boot, or the BMC's restart
 }
 
 // Tree is what else there is, or is not.

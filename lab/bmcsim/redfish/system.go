@@ -14,10 +14,14 @@ func (b *BMC) catchUp() {
 	if boots := b.machine.Status().Boots; boots != s.boots {
 		s.boots, s.lie = boots, nil
 		b.applySettings()
+		for _, component := range components[1:] {
+			b.finishStaged(component)
+		}
 		b.activate("BIOS")
 	}
 	if r := b.restarts.Load(); r != s.restarts {
 		s.restarts = r
+		b.finishStaged(components[0])
 		b.activate("BMC")
 	}
 }

@@ -14,6 +14,7 @@ type task struct {
 	failed             string
 	reads              int
 	done, seen, missed bool
+	staged             bool // an update that is fetched waits for a boot, or the BMC's restart
 }
 
 // steps is how often an update is read before it is complete: the lab's time is that of its clients.
@@ -55,7 +56,7 @@ func (c *call) task() *task {
 		return nil
 	}
 	t.seen = t.done
-	if t.reads++; t.kind == "update" && !t.done && t.reads > steps {
+	if t.reads++; t.kind == "update" && !t.done && t.reads > steps && (!t.staged || t.failed != "") {
 		c.finish(t)
 	}
 	return t
@@ -67,14 +68,28 @@ func (c *call) finish(t *task) {
 	if t.failed != "" || c.kind.Tasks.Critical {
 		return
 	}
-	s := &c.state
+	c.state.wait(t)
+	if t.component != "BMC" && (t.component != "BIOS" || !c.machine.Status().On) {
+		c.activate(t.component)
+	}
+}
+
+// finishStaged ends the updates of a component that waited for what has come to pass, once their images are there.
+func (b *BMC) finishStaged(component string) {
+	for _, t := range b.state.tasks {
+		if t.staged && !t.done && t.component == component && t.failed == "" && t.reads > steps {
+			t.done = true
+			b.state.wait(t)
+			b.activate(component)
+		}
+	}
+}
+
+func (s *state) wait(t *task) {
 	if s.waiting == nil {
 		s.waiting = map[string]string{}
 	}
 	s.waiting[t.component] = t.version
-	if t.component != "BMC" && (t.component != "BIOS" || !c.machine.Status().On) {
-		c.activate(t.component)
-	}
 }
 
 // activate brings a version into force.
@@ -128,6 +143,8 @@ func (c *call) taskDocument(t *task) document {
 		d["EndTime"] = since(0)
 	case t.kind == "config":
 		state, percent, message = "Pending", 0, "Waits for the next boot."
+	case t.staged && t.reads > steps:
+		state, percent, message = "Pending", 0, "Task successfully scheduled."
 	case t.reads <= 1 && c.kind.Tasks.NewFirst:
 		state, percent = "New", 0
 	}

@@ -32,6 +32,8 @@ func (b *BMC) invoke(ctx context.Context, r request) string {
 		return b.deletePending(r)
 	case "DCIM_BootConfigSetting.ChangeBootOrderByInstanceID":
 		return b.changeOrder(r)
+	case "DCIM_JobService.SetupJobQueue":
+		return b.enqueue(r)
 	case "DCIM_JobService.DeleteJobQueue":
 		return b.deleteJobs(r)
 	case "DCIM_SELRecordLog.ClearLog":

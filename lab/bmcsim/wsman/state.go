@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/hagane-cloud/hagane/lab/machine"
 )
@@ -70,15 +71,32 @@ func (j *job) advance() {
 	if j.status != "Downloading" {
 		return
 	}
-	if j.percent += step; j.percent >= whole {
-		j.status, j.message, j.percent = "Completed", "Job completed successfully", whole
+	if j.percent += step; j.percent < whole {
+		return
+	}
+	if j.status, j.message = "Completed", "Job completed successfully"; !strings.Contains(j.name, "iDRAC") {
+		j.status, j.message = "Downloaded", "Package successfully downloaded."
 	}
 }
+
+// enqueue schedules an update that was downloaded.
+func (b *BMC) enqueue(r request) string {
+	for _, j := range b.jobs {
+		if j.id == r.input.Value("JobArray") && j.status == "Downloaded" {
+			j.status, j.percent = "Scheduled", 0
+			return b.output(r, "0", "The specified job was scheduled", "SUP025")
+		}
+	}
+	return b.output(r, "2", "Invalid Job ID", "SUP011")
+}
+
+// update reports whether a job writes firmware.
+func (j *job) update() bool { return strings.HasPrefix(j.name, "update:") }
 
 // scheduled returns the job for the BIOS that waits for a boot.
 func (b *BMC) scheduled() *job {
 	for _, j := range b.jobs {
-		if j.status == "Scheduled" {
+		if j.status == "Scheduled" && !j.update() {
 			return j
 		}
 	}
@@ -95,6 +113,11 @@ func (b *BMC) catchUp(ctx context.Context) {
 
 // runJob brings into force what is pending.
 func (b *BMC) runJob(ctx context.Context) {
+	for _, j := range b.jobs {
+		if j.update() && j.status == "Scheduled" {
+			j.status, j.message, j.percent = "Completed", "Job completed successfully", 100
+		}
+	}
 	j := b.scheduled()
 	if j == nil {
 		return

@@ -1,0 +1,5 @@
+-- +goose Up
+ALTER TABLE run ADD COLUMN firm BOOLEAN NOT NULL DEFAULT FALSE;
+
+-- +goose Down
+ALTER TABLE run DROP COLUMN firm;
