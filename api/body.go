@@ -28,7 +28,14 @@ func DecodeLoose(w http.ResponseWriter, r *Request, v any) error {
 }
 
 func decode(body io.Reader, v any, strict bool) error {
-	d := json.NewDecoder(body)
+	raw, err := io.ReadAll(body)
+	if err != nil {
+		return explain(err)
+	}
+	if hasNUL(raw) {
+		return fault.Errorf(fault.Invalid, "the body has the character NUL (\\u0000), which is part of no text")
+	}
+	d := json.NewDecoder(bytes.NewReader(raw))
 	if strict {
 		d.DisallowUnknownFields()
 	}
@@ -36,10 +43,6 @@ func decode(body io.Reader, v any, strict bool) error {
 		return explain(err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		var large *http.MaxBytesError
-		if errors.As(err, &large) {
-			return explain(err)
-		}
 		return fault.Errorf(fault.Invalid, "the body has something behind its JSON document")
 	}
 	return nil

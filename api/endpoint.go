@@ -104,9 +104,12 @@ func (e endpoint) serve(w *recorder, r *Request) (done func(*recorder, error), e
 	return done, e.Do(w, r)
 }
 
-// admit checks the limits, the token and the route's permission. known reports whether it is known who asks, or nobody has to be.
+// admit checks the limits, the path, the token and the route's permission. known reports whether it is known who asks, or nobody has to be.
 func (e endpoint) admit(w http.ResponseWriter, r *Request) (known bool, err error) {
 	if err := limit(w, e.addresses, address(r)); err != nil {
+		return false, err
+	}
+	if err := legible(r.URL); err != nil {
 		return false, err
 	}
 	if e.Who == Anyone {

@@ -104,6 +104,9 @@ func (s *Service) CreateAppCredential(ctx context.Context, c Caller, cred AppCre
 	if err := s.checkAppCredential(ctx, c, &cred); err != nil {
 		return cred, "", err
 	}
+	if err := s.room(ctx, (*AppCredential)(nil), "account_id", c.User.ID, "application credentials"); err != nil {
+		return cred, "", err
+	}
 	if text == "" {
 		text = secret.Token() + secret.Token()
 	}

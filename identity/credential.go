@@ -30,7 +30,7 @@ type Credential struct {
 const (
 	kindEC2    = "ec2"
 	mostBlob   = 64 << 10
-	mostOfUser = 200 // credentials of a user
+	mostOfUser = 200 // credentials of a user, application credentials and trusts: so many of each
 )
 
 // EC2Key is what the blob of an EC2 credential holds.
@@ -120,14 +120,22 @@ func (s *Service) CreateCredential(ctx context.Context, c Credential) (Credentia
 	if _, err := s.User(ctx, c.AccountID); err != nil {
 		return c, err
 	}
-	n, err := s.db.Read().NewSelect().Model((*Credential)(nil)).Where("account_id = ?", c.AccountID).Count(ctx)
-	if err != nil {
-		return c, fault.Wrap("counting credentials", err)
-	}
-	if n >= mostOfUser {
-		return c, fault.Errorf(fault.Denied, "the user has %d credentials already; delete some first", n)
+	if err := s.room(ctx, (*Credential)(nil), "account_id", c.AccountID, "credentials"); err != nil {
+		return c, err
 	}
 	return c, s.insert(ctx, &c, "credential")
+}
+
+// room is Denied when a user has as many rows of a model as it may have. column names whose they are.
+func (s *Service) room(ctx context.Context, model any, column, user, what string) error {
+	n, err := s.db.Read().NewSelect().Model(model).Where("? = ?", bun.Ident(column), user).Count(ctx)
+	if err != nil {
+		return fault.Wrap("counting "+what, err)
+	}
+	if n >= mostOfUser {
+		return fault.Errorf(fault.Denied, "the user has %d %s already; delete some first", n, what)
+	}
+	return nil
 }
 
 // seal checks a credential and seals its blob under its id.

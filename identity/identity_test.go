@@ -3,6 +3,8 @@ package identity_test
 import (
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -239,6 +241,39 @@ func TestAppCredentials(t *testing.T) {
 	if _, _, err := s.CreateAppCredential(ctx, c, identity.AppCredential{Name: "child"}, ""); err != nil {
 		t.Errorf("an unrestricted credential could not make another: %v", err)
 	}
+}
+
+// TestMostOfAUser makes application credentials and trusts until the user has as many as one may have, and one again when one is deleted.
+func TestMostOfAUser(t *testing.T) {
+	ctx, s := t.Context(), service(t, dbtest.SQLite(t), identity.Policy{})
+	password := must(s.Bootstrap(ctx))(t)
+	_, c, err := s.Authenticate(ctx, byPassword("admin", password))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const most = 200
+	credential := func(n int) (identity.AppCredential, error) {
+		cred, _, err := s.CreateAppCredential(ctx, c, identity.AppCredential{Name: strconv.Itoa(n)}, "short")
+		return cred, err
+	}
+	trust := func() (identity.Trust, error) {
+		return s.CreateTrust(ctx, c, identity.Trust{TrustorID: c.User.ID, TrusteeID: c.User.ID, Roles: []string{identity.Reader}})
+	}
+	var last identity.AppCredential
+	for n := range most {
+		last = must(credential(n))(t)
+		must(trust())(t)
+	}
+	if _, err := credential(most); !fault.Is(err, fault.Denied) || !strings.Contains(fault.Message(err), "200 application credentials already") {
+		t.Errorf("one application credential more: %v", err)
+	}
+	if _, err := trust(); !fault.Is(err, fault.Denied) {
+		t.Errorf("one trust more: %v", err)
+	}
+	if err := s.DeleteAppCredential(ctx, c.User.ID, last.ID); err != nil {
+		t.Fatal(err)
+	}
+	must(credential(most))(t)
 }
 
 // BenchmarkToken measures what a request costs whose token was not seen within the last second, and what one whose token was.

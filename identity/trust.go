@@ -68,6 +68,9 @@ func (s *Service) CreateTrust(ctx context.Context, c Caller, t Trust) (Trust, er
 	if err := s.holds(ctx, c, t); err != nil {
 		return t, err
 	}
+	if err := s.room(ctx, (*Trust)(nil), "trustor_id", c.User.ID, "trusts"); err != nil {
+		return t, err
+	}
 	t.ID, t.CreatedAt = secret.Token(), db.Now()
 	return t, s.insert(ctx, &t, "trust")
 }

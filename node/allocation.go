@@ -42,6 +42,24 @@ func (a *Allocation) identity() (*string, string) { return &a.ID, "allocation" }
 
 func (a *Allocation) stamp(created bool) { stamp(&a.CreatedAt, &a.UpdatedAt, created) }
 
+// mostAllocations bounds what a project has: one that found no node is kept as well, until it is deleted.
+const mostAllocations = 1000
+
+// room is Denied when a project has as many allocations as it may have. Those of no project are an operator's.
+func room(ctx context.Context, tx db.Tx, project string) error {
+	if project == "" {
+		return nil
+	}
+	n, err := tx.NewSelect().Model((*Allocation)(nil)).Where("project = ?", project).Count(ctx)
+	if err != nil {
+		return fault.E(fault.Internal, "counting allocations", err)
+	}
+	if n >= mostAllocations {
+		return fault.Errorf(fault.Denied, "the project has %d allocations already; delete some first", n)
+	}
+	return nil
+}
+
 var nameForm = regexp.MustCompile(`^[A-Za-z0-9._~-]{1,255}$`)
 
 func (a *Allocation) check(_ context.Context, _ *Service) error {
@@ -76,6 +94,9 @@ func (s *Service) Allocate(ctx context.Context, a Allocation) (Allocation, error
 	}
 	a.stamp(true)
 	err := s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
+		if err := room(ctx, tx, a.Project); err != nil {
+			return err
+		}
 		a.State, a.LastError = Allocating, ""
 		if backfill {
 			n, err := s.backfill(ctx, tx, &a)

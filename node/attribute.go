@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"github.com/hagane-cloud/hagane/agent/protocol"
@@ -101,9 +102,25 @@ func asText(key string, v any) (string, error) {
 	case string:
 		return v, nil
 	case float64, bool:
-		return fmt.Sprint(v), nil
+		return Text(v), nil
 	}
 	return "", fault.Field(key, "must be a text")
+}
+
+// Text is a JSON value as driver_info and properties keep it: a number in plain digits (a node with 1 TiB has a memory_mb of
+// 1048576, not 1.048576e+06), and what has parts as JSON.
+func Text(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	}
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Sprint(v)
+	}
+	return string(raw)
 }
 
 func asFlag(key string, v any) (bool, error) {

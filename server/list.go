@@ -178,8 +178,3 @@ func pattern(name string) string {
 	}
 	return before + strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(strings.ToLower(name)) + after
 }
-
-// Count returns how many servers a project has.
-func (s *Service) Count(ctx context.Context, project string) (int, error) {
-	return number(ctx, uses(project)["instances"](s.db.Read()))
-}

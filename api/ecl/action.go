@@ -49,10 +49,12 @@ var actions = map[string]act{
 		return nil, orElse(err, func() error { return e.servers.RestartInto(r.Context(), r.Caller.ProjectID(), id, h.BootMode, soft) })
 	},
 	"media-attach": func(e *ecl, r *api.Request, id server.ID, h how) (api.Object, error) {
-		return nil, e.servers.Attach(r.Context(), r.Caller.ProjectID(), id, idOf(h.ImageRef))
+		image, err := h.image()
+		return nil, orElse(err, func() error { return e.servers.Attach(r.Context(), r.Caller.ProjectID(), id, image) })
 	},
 	"media-detach": func(e *ecl, r *api.Request, id server.ID, h how) (api.Object, error) {
-		return nil, e.servers.Detach(r.Context(), r.Caller.ProjectID(), id, idOf(h.ImageRef))
+		image, err := h.image()
+		return nil, orElse(err, func() error { return e.servers.Detach(r.Context(), r.Caller.ProjectID(), id, image) })
 	},
 	"bmc-reset": func(e *ecl, r *api.Request, id server.ID, h how) (api.Object, error) {
 		kinds := map[string]bmc.RestartKind{"WARM": bmc.Warm, "COLD": bmc.Cold}
@@ -74,8 +76,13 @@ func orElse(err error, then func() error) error {
 	return then()
 }
 
-// idOf returns the id at the end of a reference, which may be a URL.
-func idOf(ref string) string { return ref[strings.LastIndexByte(ref, '/')+1:] }
+// image reads the id of the image that is to be attached or detached.
+func (h how) image() (string, error) {
+	if h.ImageRef == "" {
+		return "", fault.Field("imageRef", "imageRef is missing")
+	}
+	return last(h.ImageRef), nil
+}
 
 // soft reads the type: SOFT asks the operating system, HARD cuts the power.
 func (h how) soft(needed bool) (bool, error) {

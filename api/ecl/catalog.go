@@ -70,14 +70,23 @@ func (e *ecl) stock(w http.ResponseWriter, r *api.Request) error {
 	return api.JSON(w, http.StatusOK, api.Object{"stock": api.Object{"flavor_id": f.ID, "availability_zone": zone, "stock": n > 0}})
 }
 
+// limits are the project's quotas, -1 where there is no limit. Nothing limits rates by route.
 func (e *ecl) limits(w http.ResponseWriter, r *api.Request) error {
-	all, err := e.servers.Count(r.Context(), r.Caller.ProjectID())
+	qs, err := e.servers.Quotas(r.Context(), r.Caller.ProjectID(), true)
 	if err != nil {
 		return err
 	}
+	most := map[string]int{}
+	used := 0
+	for _, q := range qs {
+		most[q.Resource] = q.Limit
+		if q.Resource == "instances" {
+			used = q.Used
+		}
+	}
 	return api.JSON(w, http.StatusOK, api.Object{"limits": api.Object{"rate": []any{}, "absolute": api.Object{
-		"maxPersonality": server.MaxPersonality, "maxPersonalitySize": server.MaxPersonalitySize, "maxServerMeta": server.MaxMetadata,
-		"maxTotalInstances": -1, "totalInstancesUsed": all, "maxTotalKeypairs": -1}}})
+		"maxPersonality": most["injected_files"], "maxPersonalitySize": most["injected_file_content_bytes"], "maxServerMeta": most["metadata_items"],
+		"maxTotalInstances": most["instances"], "totalInstancesUsed": used, "maxTotalKeypairs": most["key_pairs"]}}})
 }
 
 func (e *ecl) listImages(w http.ResponseWriter, r *api.Request) error {

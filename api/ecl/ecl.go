@@ -82,7 +82,7 @@ func (e *ecl) own(do func(w http.ResponseWriter, r *api.Request) error) func(w h
 // Error answers in the form of Nova.
 func Error(w http.ResponseWriter, status int, err error) {
 	names := map[int]string{400: "badRequest", 401: "unauthorized", 403: "forbidden", 404: "itemNotFound", 405: "badMethod", 409: "conflictingRequest",
-		413: "overLimit", 415: "badMediaType", 503: "serviceUnavailable"}
+		413: "overLimit", 415: "badMediaType", 429: "overLimit", 503: "serviceUnavailable"}
 	name := names[status]
 	if name == "" {
 		name = "computeFault"

@@ -27,10 +27,19 @@ func orEmpty(m map[string]string) map[string]string {
 	return m
 }
 
+// setMetadata makes a server's metadata what change makes of them. A body without any would wipe all out when it replaces them.
 func (e *ecl) setMetadata(w http.ResponseWriter, r *api.Request, change func(have, given map[string]string) map[string]string) error {
 	var b metadataBody
 	if err := api.Decode(w, r, &b); err != nil {
 		return err
+	}
+	if b.Metadata == nil {
+		return fault.Field("metadata", "metadata is missing; it must be an object")
+	}
+	if key := r.PathValue("key"); key != "" {
+		if _, ok := b.Metadata[key]; !ok || len(b.Metadata) != 1 {
+			return fault.Field("metadata", "metadata must have the key of the path alone")
+		}
 	}
 	m, err := e.servers.SetMetadata(r.Context(), r.Caller.ProjectID(), server.ID(r.PathValue("id")),
 		func(have map[string]string) map[string]string { return change(have, b.Metadata) })

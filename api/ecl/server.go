@@ -175,16 +175,22 @@ func (e *ecl) showServer(w http.ResponseWriter, r *api.Request) error {
 }
 
 func (e *ecl) listServers(w http.ResponseWriter, r *api.Request) error {
-	return e.list(w, r, func(s shown) api.Object {
-		return api.Object{"id": s.ID, "name": s.Name, "links": links(r, "servers", string(s.ID))}
+	return e.list(w, r, func(s *server.Server) (api.Object, error) {
+		return api.Object{"id": s.ID, "name": s.Name, "links": links(r, "servers", string(s.ID))}, nil
 	})
 }
 
 func (e *ecl) listServersDetail(w http.ResponseWriter, r *api.Request) error {
-	return e.list(w, r, func(s shown) api.Object { return s.doc(r) })
+	return e.list(w, r, func(s *server.Server) (api.Object, error) {
+		all, err := e.gather(r, s)
+		if err != nil {
+			return nil, err
+		}
+		return all.doc(r), nil
+	})
 }
 
-func (e *ecl) list(w http.ResponseWriter, r *api.Request, show func(shown) api.Object) error {
+func (e *ecl) list(w http.ResponseWriter, r *api.Request, show func(*server.Server) (api.Object, error)) error {
 	q := r.URL.Query()
 	var since time.Time
 	if v := q.Get("changes-since"); v != "" {
@@ -223,10 +229,11 @@ func (e *ecl) list(w http.ResponseWriter, r *api.Request, show func(shown) api.O
 			out["servers_links"] = []api.Object{{"rel": "next", "href": api.BaseURL(r.Request) + r.URL.Path + "?" + q.Encode()}}
 			break
 		}
-		if s, err = e.gather(r, s.Server); err != nil {
+		d, err := show(s.Server)
+		if err != nil {
 			return err
 		}
-		docs = append(docs, show(s))
+		docs = append(docs, d)
 	}
 	if !past {
 		return fault.Field("marker", "no server %q", q.Get("marker"))

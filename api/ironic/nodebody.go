@@ -221,31 +221,37 @@ func (i *ironic) patchNode(w http.ResponseWriter, r *api.Request) error {
 	return i.showNode(w, r, http.StatusOK, n)
 }
 
-// setInfo takes driver_info over and returns the password in it, if it was given and is not the mask that we show.
+// setInfo takes driver_info over and returns the password in it, if it was given and is not the mask that we show. What is null is not there.
 func setInfo(n *node.Node, info map[string]any) *string {
 	var password *string
 	n.DriverInfo = map[string]string{}
 	for k, v := range info {
+		if v == nil {
+			continue
+		}
 		if strings.HasSuffix(k, "_password") {
-			if s := fmt.Sprint(v); s != masked {
+			if s := node.Text(v); s != masked {
 				password = &s
 			}
 			continue
 		}
-		n.DriverInfo[k] = fmt.Sprint(v)
+		n.DriverInfo[k] = node.Text(v)
 	}
 	return password
 }
 
-// setProperties takes properties over; capabilities hold the boot mode among others, and zone says where the node stands.
+// setProperties takes properties over; capabilities hold the boot mode among others, and zone says where the node stands. What is null is not there.
 func setProperties(n *node.Node, props map[string]any) error {
 	n.Properties, n.RootHint = map[string]string{}, protocol.RootHint{}
 	for k, v := range props {
+		if v == nil {
+			continue
+		}
 		switch k {
 		case "capabilities":
-			n.SetCapabilities(fmt.Sprint(v))
+			n.SetCapabilities(node.Text(v))
 		case "zone":
-			n.Zone = fmt.Sprint(v)
+			n.Zone = node.Text(v)
 		case "root_device":
 			raw, err := json.Marshal(v)
 			if err == nil {
@@ -255,7 +261,7 @@ func setProperties(n *node.Node, props map[string]any) error {
 				return fault.Wrap("properties", err)
 			}
 		default:
-			n.Properties[k] = fmt.Sprint(v)
+			n.Properties[k] = node.Text(v)
 		}
 	}
 	return nil

@@ -9,7 +9,7 @@ import (
 	"github.com/hagane-cloud/hagane/fault"
 )
 
-// operation is one of a JSON patch (RFC 6902). Paths go at most two levels deep, as Ironic's documents do.
+// operation is one of a JSON patch (RFC 6902). Paths lead through objects, not into lists.
 type operation struct {
 	Op    string          `json:"op"`
 	Path  string          `json:"path"`
@@ -47,26 +47,36 @@ func patchNoting(w http.ResponseWriter, r *api.Request, doc api.Object, v any) (
 	return touched, api.Redecode(tree, v)
 }
 
+// deepestPath is how many levels a path may have.
+const deepestPath = 16
+
+var unescape = strings.NewReplacer("~1", "/", "~0", "~")
+
 func (op operation) apply(tree raw) error {
-	unescape := strings.NewReplacer("~1", "/", "~0", "~")
 	parts := strings.Split(strings.TrimPrefix(op.Path, "/"), "/")
-	if !strings.HasPrefix(op.Path, "/") || parts[0] == "" || len(parts) > 2 {
-		return fault.Field("path", "%q is not a path of one or two levels", op.Path)
+	if !strings.HasPrefix(op.Path, "/") || parts[0] == "" || len(parts) > deepestPath {
+		return fault.Field("path", "%q is not a path of 1 to %d levels", op.Path, deepestPath)
 	}
+	return op.under(tree, parts)
+}
+
+// under applies the operation to what parts lead to from m. An object on the way that is not there yet is made.
+func (op operation) under(m raw, parts []string) error {
+	key := unescape.Replace(parts[0])
 	if len(parts) == 1 {
-		return op.change(tree, parts[0])
+		return op.change(m, key)
 	}
 	inner := raw{}
-	if have, ok := tree[parts[0]]; ok && string(have) != "null" {
+	if have, ok := m[key]; ok && string(have) != "null" {
 		if err := json.Unmarshal(have, &inner); err != nil {
-			return fault.Field("path", "%q is no object", parts[0])
+			return fault.Field("path", "%q is no object", key)
 		}
 	}
-	if err := op.change(inner, unescape.Replace(parts[1])); err != nil {
+	if err := op.under(inner, parts[1:]); err != nil {
 		return err
 	}
 	text, err := json.Marshal(inner)
-	tree[parts[0]] = text
+	m[key] = text
 	return err
 }
 

@@ -111,7 +111,7 @@ func (n *neutron) security() []api.Route {
 // Error answers in Neutron's form. The type is the fault's own where it has one: clients tell faults of one status
 // apart by it.
 func Error(w http.ResponseWriter, status int, err error) {
-	kinds := map[int]string{400: "HTTPBadRequest", 401: "HTTPUnauthorized", 403: "PolicyNotAuthorized", 404: "HTTPNotFound", 405: "HTTPMethodNotAllowed", 409: "HTTPConflict", 413: "HTTPRequestEntityTooLarge", 503: "HTTPServiceUnavailable"}
+	kinds := map[int]string{400: "HTTPBadRequest", 401: "HTTPUnauthorized", 403: "PolicyNotAuthorized", 404: "HTTPNotFound", 405: "HTTPMethodNotAllowed", 409: "HTTPConflict", 413: "HTTPRequestEntityTooLarge", 429: "HTTPTooManyRequests", 503: "HTTPServiceUnavailable"}
 	kind := kinds[status]
 	if kind == "" {
 		kind = "HTTPInternalServerError"

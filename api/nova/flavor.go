@@ -1,7 +1,6 @@
 package nova
 
 import (
-	"encoding/json"
 	"net/http"
 
 	"github.com/hagane-cloud/hagane/api"
@@ -52,11 +51,10 @@ func (n *nova) flavors(w http.ResponseWriter, r *api.Request, show func(server.F
 		if v.Get(name) == "" {
 			continue
 		}
-		var one number
-		if err := json.Unmarshal([]byte(v.Get(name)), &one); err != nil {
-			return fault.Field(name, "must be a number")
+		var err error
+		if *least, err = whole(r, name); err != nil {
+			return err
 		}
-		*least = int64(one)
 	}
 	most, err := limit(r)
 	if err != nil {

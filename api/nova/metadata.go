@@ -25,16 +25,46 @@ func (n *nova) showMetadata(w http.ResponseWriter, r *api.Request) error {
 	return api.JSON(w, http.StatusOK, metadataBody{orEmpty(s.Metadata)})
 }
 
-func (n *nova) setMetadata(w http.ResponseWriter, r *api.Request, keep bool) error {
+// metadataOf reads what a request says of a thing. A body that says nothing would wipe all out when it replaces what is there.
+func metadataOf(w http.ResponseWriter, r *api.Request) (map[string]string, error) {
 	var b metadataBody
-	if err := api.Decode(w, r, &b); err != nil {
+	err := api.Decode(w, r, &b)
+	if err == nil && b.Metadata == nil {
+		err = fault.Field("metadata", "metadata is missing; it must be an object")
+	}
+	return b.Metadata, err
+}
+
+// metaOf reads the one entry that a path names.
+func metaOf(w http.ResponseWriter, r *api.Request) (map[string]string, error) {
+	var b metaBody
+	err := api.Decode(w, r, &b)
+	if _, ok := b.Meta[r.PathValue("key")]; err == nil && (!ok || len(b.Meta) != 1) {
+		err = fault.Field("meta", "meta must have the key of the path alone")
+	}
+	return b.Meta, err
+}
+
+// showMeta answers with the one entry that a path names.
+func showMeta(w http.ResponseWriter, r *api.Request, all map[string]string) error {
+	key := r.PathValue("key")
+	v, ok := all[key]
+	if !ok {
+		return noMetadatum()
+	}
+	return api.JSON(w, http.StatusOK, metaBody{map[string]string{key: v}})
+}
+
+func (n *nova) setMetadata(w http.ResponseWriter, r *api.Request, keep bool) error {
+	given, err := metadataOf(w, r)
+	if err != nil {
 		return err
 	}
 	m, err := n.servers.SetMetadata(r.Context(), scope(r), serverID(r), func(have map[string]string) map[string]string {
 		if !keep {
-			return orEmpty(b.Metadata)
+			return given
 		}
-		return merged(have, b.Metadata)
+		return merged(have, given)
 	})
 	if err != nil {
 		return err
@@ -66,27 +96,18 @@ func (n *nova) showMetadatum(w http.ResponseWriter, r *api.Request) error {
 	if err != nil {
 		return err
 	}
-	key := r.PathValue("key")
-	v, ok := s.Metadata[key]
-	if !ok {
-		return noMetadatum()
-	}
-	return api.JSON(w, http.StatusOK, metaBody{map[string]string{key: v}})
+	return showMeta(w, r, s.Metadata)
 }
 
 func (n *nova) setMetadatum(w http.ResponseWriter, r *api.Request) error {
-	var b metaBody
-	if err := api.Decode(w, r, &b); err != nil {
-		return err
-	}
-	if _, ok := b.Meta[r.PathValue("key")]; !ok || len(b.Meta) != 1 {
-		return fault.Field("meta", "meta must have the key of the path alone")
-	}
-	_, err := n.servers.SetMetadata(r.Context(), scope(r), serverID(r), func(have map[string]string) map[string]string { return merged(have, b.Meta) })
+	given, err := metaOf(w, r)
 	if err != nil {
 		return err
 	}
-	return api.JSON(w, http.StatusOK, b)
+	if _, err := n.servers.SetMetadata(r.Context(), scope(r), serverID(r), func(have map[string]string) map[string]string { return merged(have, given) }); err != nil {
+		return err
+	}
+	return api.JSON(w, http.StatusOK, metaBody{given})
 }
 
 func (n *nova) dropMetadatum(w http.ResponseWriter, r *api.Request) error {

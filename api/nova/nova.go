@@ -12,6 +12,7 @@ import (
 
 	"github.com/hagane-cloud/hagane/api"
 	"github.com/hagane-cloud/hagane/fault"
+	"github.com/hagane-cloud/hagane/image"
 	"github.com/hagane-cloud/hagane/network"
 	"github.com/hagane-cloud/hagane/node"
 	"github.com/hagane-cloud/hagane/server"
@@ -24,12 +25,13 @@ type nova struct {
 	servers  *server.Service
 	nodes    *node.Service
 	networks *network.Service
+	images   *image.Service
 }
 
 // Dialect makes the dialect.
-func Dialect(s *server.Service, n *node.Service, nw *network.Service) api.Dialect {
-	v := &nova{s, n, nw}
-	routes := slices.Concat(v.serverRoutes(), v.catalogRoutes(), v.operatorRoutes())
+func Dialect(s *server.Service, n *node.Service, nw *network.Service, i *image.Service) api.Dialect {
+	v := &nova{s, n, nw, i}
+	routes := slices.Concat(v.serverRoutes(), v.catalogRoutes(), v.imageRoutes(), v.operatorRoutes())
 	for i := range routes {
 		routes[i].Do = versioned(routes[i].Do)
 	}
@@ -230,6 +232,15 @@ func truth(r *api.Request, name string) (*bool, error) {
 		return nil, fault.Field(name, "must be true or false")
 	}
 	return &yes, nil
+}
+
+// whole reads a whole number of a query.
+func whole(r *api.Request, name string) (int64, error) {
+	n, err := strconv.ParseInt(r.URL.Query().Get(name), 10, 64)
+	if err != nil {
+		return 0, fault.Field(name, "must be a number")
+	}
+	return n, nil
 }
 
 // number is a whole number, which some clients send as a text.

@@ -13,15 +13,21 @@ import (
 // proxyEnds is the microversion with which the security groups went from this API to the network service alone.
 const proxyEnds = 36
 
-// proxied answers in the place of the network service, for clients of old versions such as the command openstack.
-func proxied(do func(w http.ResponseWriter, r *api.Request) error) func(w http.ResponseWriter, r *api.Request) error {
+// handler answers a request.
+type handler = func(w http.ResponseWriter, r *api.Request) error
+
+// until answers in the place of another service, for clients of old versions such as the command openstack: up to the
+// microversion with which what it answers with went away.
+func until(ends int, what, service string, do handler) handler {
 	return func(w http.ResponseWriter, r *api.Request) error {
-		if microOf(r) >= proxyEnds {
-			return fault.Errorf(fault.NotFound, "security groups went away from here with 2.%d; the network service has them", proxyEnds)
+		if microOf(r) >= ends {
+			return fault.Errorf(fault.NotFound, "%s went away from here with 2.%d; the %s service has them", what, ends, service)
 		}
 		return do(w, r)
 	}
 }
+
+func proxied(do handler) handler { return until(proxyEnds, "security groups", "network", do) }
 
 func owner(r *api.Request) network.Owner { return network.Owner(r.Caller.ProjectID()) }
 

@@ -116,6 +116,10 @@ func TestBadInput(t *testing.T) {
 		{"network in use", tenant, "DELETE", "network", "/v2.0/networks/" + g.network, nil, fault.Conflict, "1 ports"},
 		{"no node left", tenant, "POST", "baremetal-server", "/servers", g.body("x"), fault.Conflict, "1 in use"},
 		{"body too large", tenant, "POST", "baremetal-server", "/servers", with("name", strings.Repeat("x", 2<<20)), fault.TooLarge, ""},
+		{"no metadata", tenant, "PUT", "baremetal-server", "/servers/" + s.Server.ID + "/metadata", object{}, fault.Invalid, "metadata is missing"},
+		{"another key's metadata", tenant, "PUT", "baremetal-server", "/servers/" + s.Server.ID + "/metadata/a", object{"metadata": object{"b": "c"}}, fault.Invalid, "the key of the path"},
+		{"compute: no metadata", tenant, "PUT", "compute", "/servers/" + s.Server.ID + "/metadata", object{}, fault.Invalid, "metadata is missing"},
+		{"a CD without an image", tenant, "POST", "baremetal-server", "/servers/" + s.Server.ID + "/action", object{"media-attach": object{}}, fault.Invalid, "imageRef"},
 		{"action without a name", tenant, "POST", "baremetal-server", "/servers/" + s.Server.ID + "/action", object{}, fault.Invalid, "action"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

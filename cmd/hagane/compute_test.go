@@ -140,6 +140,12 @@ func TestComputeQuotas(t *testing.T) {
 		wantFault(t, tenant.Do(t.Context(), "POST", "compute", "/os-server-groups", object{"server_group": object{"name": "g", "policies": []string{"affinity"}}}, nil), fault.Denied)
 		wantFault(t, c.admin.Do(t.Context(), "PUT", "compute", "/os-quota-sets/"+tenant.ProjectID, object{"quota_set": object{"instances": 0}}, nil), fault.Invalid)
 		set(object{"instances": 0, "force": true})
+		told := must[struct {
+			Limits struct{ Absolute map[string]int }
+		}](c, tenant, "GET", "baremetal-server", "/limits", nil).Limits.Absolute
+		if told["maxTotalInstances"] != 0 || told["totalInstancesUsed"] != 1 || told["maxTotalKeypairs"] != 1 || told["maxServerMeta"] != 128 {
+			t.Errorf("by ECL2.0 the limits are %v", told)
+		}
 
 		type quota struct{ Limit, InUse int }
 		detail := must[struct {

@@ -211,11 +211,11 @@ func TestRateLimits(t *testing.T) {
 	c.reconnect()
 	c.tenant("mine") // logs in as well
 	mine, _ := c.login("mine", "password of mine", "mine")
-	limited := func(ask func() answer) (after int) {
+	limited := func(says string, ask func() answer) (after int) {
 		t.Helper()
 		for after = range 40 {
 			if a := ask(); a.status == http.StatusTooManyRequests {
-				if a.header.Get("Retry-After") == "" || !strings.Contains(a.body, "try again in") {
+				if a.header.Get("Retry-After") == "" || !strings.Contains(a.body, "try again in") || !strings.Contains(a.body, says) {
 					t.Errorf("it says %v %s", a.header, a.body)
 				}
 				return after
@@ -224,13 +224,16 @@ func TestRateLimits(t *testing.T) {
 		t.Error("there is no limit")
 		return after
 	}
-	if n := limited(func() answer { return c.ask(mine, "GET", "/network/v2.0/networks", "") }); n != 20 {
+	if n := limited("HTTPTooManyRequests", func() answer { return c.ask(mine, "GET", "/network/v2.0/networks", "") }); n != 20 {
 		t.Errorf("%d requests were answered, not the burst of 20", n)
+	}
+	if n := limited("overLimit", func() answer { return c.ask(mine, "GET", "/baremetal-server/v2/mine/servers", "") }); n != 0 {
+		t.Errorf("%d more were answered by ECL2.0's API", n)
 	}
 	if err := c.admin.Do(t.Context(), "GET", "baremetal", "/v1/nodes", nil, nil); err != nil {
 		t.Errorf("another user: %v", err)
 	}
-	limited(func() answer { _, a := c.login("nobody", "guess", "mine"); return a })
+	limited("Too Many Requests", func() answer { _, a := c.login("nobody", "guess", "mine"); return a })
 }
 
 // TestEveryAnswerHasARequestID asks all kinds of things.

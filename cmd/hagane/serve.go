@@ -382,7 +382,7 @@ func (c *cloud) dialects() []api.Dialect {
 	return []api.Dialect{
 		keystone.Dialect(c.identity, catalog, c.o.region),
 		ecl.Dialect(c.servers, c.nodes, c.networks, c.images),
-		nova.Dialect(c.servers, c.nodes, c.networks),
+		nova.Dialect(c.servers, c.nodes, c.networks, c.images),
 		ironic.Dialect(c.nodes, c.servers),
 		neutron.Dialect(c.networks),
 		glance.Dialect(c.images),
