@@ -145,7 +145,7 @@ func (s *stage) run(m Machine) error {
 func (s *stage) runWith(ctx context.Context, m Machine) error {
 	return Run(ctx, Config{
 		API: s.URL + "/agent/v1", Secret: "S", HTTP: s.Client(), Machine: m, Version: "test",
-		Log: slog.New(slog.NewTextHandler(s.t.Output(), nil)), Pause: time.Millisecond, Stall: cmp.Or(s.stall, 200*time.Millisecond),
+		Log: slog.New(slog.NewTextHandler(s.t.Output(), nil)), Pause: time.Millisecond, Stall: cmp.Or(s.stall, time.Second),
 		ClaimWithin: 10 * time.Second, Peers: s.peers,
 	})
 }
