@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"regexp"
 	"time"
 
@@ -161,7 +162,7 @@ func (s *Service) allocatePending(ctx context.Context, tx db.Tx, id string) erro
 	case err == nil:
 		err = s.allocated(ctx, tx, a, n)
 	case fault.Is(err, fault.Conflict):
-		a.State, a.LastError = NotAllocated, fault.Message(err)
+		a.State, a.LastError = NotAllocated, fmt.Sprintf("of resource class %s %s", a.ResourceClass, fault.Message(err))
 		err = nil
 	}
 	if err != nil {

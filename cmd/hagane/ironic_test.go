@@ -62,7 +62,7 @@ func TestOperatorDeploysByIronic(t *testing.T) {
 		if a = c.decided(a.UUID); a.State != "active" || a.Node != id {
 			t.Fatalf("%+v", a)
 		}
-		if b := c.decided(bm[allocationDoc](c, c.admin, "POST", "/allocations", object{"resource_class": "baremetal"}).UUID); b.State != "error" || !strings.Contains(b.LastError, "1 in use") {
+		if b := c.decided(bm[allocationDoc](c, c.admin, "POST", "/allocations", object{"resource_class": "baremetal"}).UUID); b.State != "error" || !strings.Contains(b.LastError, "of resource class baremetal no node is free") || !strings.Contains(b.LastError, "1 in use") {
 			t.Errorf("an allocation for which there is no node: %+v", b)
 		}
 		bm[any](c, c.admin, "PUT", "/nodes/"+id+"/traits/CUSTOM_TIDY", object{})
