@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"strings"
@@ -154,6 +155,9 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {
 		status = http.StatusRequestEntityTooLarge
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		status = http.StatusGone // what is lost does not come back while an agent waits
 	}
 	s.Log.Warn("an agent's call failed", "path", r.URL.Path, "from", r.RemoteAddr, "status", status, "error", err)
 	http.Error(w, fault.Message(err), status)

@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"context"
 	"database/sql"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,6 +20,38 @@ const askAnyway = 500 * time.Millisecond
 
 // dueAfter is how much later than its time a job is looked for: SQLite compares milliseconds, and rounds.
 const dueAfter = 2 * time.Millisecond
+
+// dues are those of all queues on a database, which give jobs to each other: one in a process that serves, several in tests.
+type dues struct {
+	mu sync.Mutex
+	of map[*db.DB][]*due
+}
+
+var allDues = dues{of: map[*db.DB][]*due{}}
+
+// join makes a due that hears of all jobs of its database until leave is called.
+func (a *dues) join(of *db.DB) (d *due, leave func()) {
+	d = &due{}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.of[of] = append(a.of[of], d)
+	return d, func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if a.of[of] = slices.DeleteFunc(a.of[of], func(x *due) bool { return x == d }); len(a.of[of]) == 0 {
+			delete(a.of, of)
+		}
+	}
+}
+
+// add tells all queues of a database that a job is due at a time.
+func (a *dues) add(of *db.DB, at time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, d := range a.of[of] {
+		d.add(at)
+	}
+}
 
 // due knows when a queue on SQLite is to be asked for jobs, so that it need not be asked all the time: one process has the
 // database, and all of its jobs come by Insert and Nudge.

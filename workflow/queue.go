@@ -82,22 +82,24 @@ type QueueOptions struct {
 // NewQueue makes the queue of a database.
 func NewQueue(d *db.DB, o QueueOptions) (Queue, error) {
 	if d.Postgres() {
-		return newRiver(riverpgxv5.New(d.Pool()), db.Tx.PgxTx, o, func(time.Time) {})
+		return newRiver(riverpgxv5.New(d.Pool()), db.Tx.PgxTx, o, func(time.Time) {}, func() {})
 	}
+	tell := func(at time.Time) { allDues.add(d, at) }
 	if o.Workers == 0 {
-		return newRiver(riversqlite.New(d.SQL()), db.Tx.SQLTx, o, func(time.Time) {})
+		return newRiver(riversqlite.New(d.SQL()), db.Tx.SQLTx, o, tell, func() {})
 	}
-	soon := &due{}
-	return newRiver(newPatientDriver(d.SQL(), soon), db.Tx.SQLTx, o, soon.add)
+	own, leave := allDues.join(d)
+	return newRiver(newPatientDriver(d.SQL(), own), db.Tx.SQLTx, o, tell, leave)
 }
 
 type riverQueue[T any] struct {
 	client *river.Client[T]
 	unwrap func(db.Tx) T
 	due    func(at time.Time) // a job is, in the transaction that makes it
+	leave  func()             // when it has stopped
 }
 
-func newRiver[T any](driver riverdriver.Driver[T], unwrap func(db.Tx) T, o QueueOptions, due func(time.Time)) (Queue, error) {
+func newRiver[T any](driver riverdriver.Driver[T], unwrap func(db.Tx) T, o QueueOptions, due func(time.Time), leave func()) (Queue, error) {
 	cfg := &river.Config{Logger: slog.New(quiet{o.Log.Handler()})}
 	if o.Workers > 0 {
 		workers := river.NewWorkers()
@@ -117,7 +119,7 @@ func newRiver[T any](driver riverdriver.Driver[T], unwrap func(db.Tx) T, o Queue
 	if err != nil {
 		return nil, err
 	}
-	return &riverQueue[T]{client: client, unwrap: unwrap, due: due}, nil
+	return &riverQueue[T]{client: client, unwrap: unwrap, due: due, leave: leave}, nil
 }
 
 func (q *riverQueue[T]) Insert(ctx context.Context, tx db.Tx, j Job) (int64, error) {
@@ -154,7 +156,10 @@ func (q *riverQueue[T]) Nudge(ctx context.Context, tx db.Tx, job int64) error {
 }
 
 func (q *riverQueue[T]) Start(ctx context.Context) error { return q.client.Start(ctx) }
-func (q *riverQueue[T]) Stop(ctx context.Context) error  { return q.client.Stop(ctx) }
+func (q *riverQueue[T]) Stop(ctx context.Context) error {
+	defer q.leave()
+	return q.client.Stop(ctx)
+}
 
 // quiet lowers the queue's chatter: what it tells at info is of interest to its own developers.
 type quiet struct{ slog.Handler }
