@@ -54,10 +54,11 @@ bench: build ## figures: API, deploys, memory, start; up to 100,000 nodes; polls
 	$(GO) test -run '^$$' -bench Wave -benchtime 1x -timeout 30m ./netboot
 	$(GO) test -run '^$$' -bench WaveLab -benchtime 1x -timeout 30m ./lab
 
-soak: ## 5,000 simulated clouds; 10,000 operations on 200 BMCs that misbehave; every step of every run tortured; 6 processes and 200 nodes in chaos; HAGANE_SIM_SEED=… and HAGANE_CHAOS_SEED=… replay
+soak: ## 5,000 simulated clouds; 10,000 operations on 200 BMCs that misbehave; every step of every run tortured; every step of a deployment killed; 6 processes and 200 nodes in chaos; HAGANE_SIM_SEED=… and HAGANE_CHAOS_SEED=… replay
 	HAGANE_SOAK=1 $(GO) test -run TestSeeds -count=1 -timeout 0 -v ./simulation
 	HAGANE_SOAK=1 $(GO) test $(RACE) -run Chaos -count=1 -timeout 60m -v ./lab
 	HAGANE_SOAK=1 $(GO) test $(RACE) -run TestTorture -count=1 -timeout 60m -v ./node
+	HAGANE_SOAK=1 $(GO) test $(RACE) -run TestKilledAtEveryStep -count=1 -timeout 60m -v ./cmd/hagane
 	HAGANE_SOAK=1 $(GO) test $(RACE) -run TestCrowd -count=1 -timeout 60m -v ./cmd/hagane
 
 ramdisk: build ## the agent's ramdisk for real servers
