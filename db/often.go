@@ -27,7 +27,11 @@ func (d *DB) Often(ctx context.Context, query string, args []any, into ...any) e
 			_ = made.Close() // another was faster
 		}
 	}
-	return kept.(*sql.Stmt).QueryRowContext(ctx, args...).Scan(into...)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	// Neither database/sql nor the driver then begins a goroutine that waits for the end of ctx: they cost as much as the query.
+	return kept.(*sql.Stmt).QueryRowContext(context.WithoutCancel(ctx), args...).Scan(into...)
 }
 
 // numbered writes a query as PostgreSQL wants it.

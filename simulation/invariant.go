@@ -215,8 +215,7 @@ func (s *simulation) sample() {
 	}
 	s.sampled = time.Now()
 	s.counts["seconds awake"]++
-	up := slices.ContainsFunc(s.processes, func(p *process) bool { return p.drives && p.lives() })
-	if s.store.down || !up || s.store.lossy > 0 {
+	if s.store.down || s.store.lossy > 0 || !s.taken() {
 		s.disturbed = s.sampled
 	}
 	at := map[string]bool{}
@@ -240,10 +239,6 @@ func (s *simulation) sample() {
 			last = s.disturbed
 		}
 		if owned[id] = last; s.sampled.Sub(last) > ownerless && !s.o.Quiet {
-			if s.drained() {
-				s.disturbed = s.sampled
-				continue
-			}
 			l := s.leaseOf(subject)
 			s.wrong("nobody has been at work on the run %s of %s for %s; its time was %s, its lease is %s's until %s", id, s.machineOf(subject).name,
 				s.sampled.Sub(last), due.Format(time.TimeOnly), s.nameOf(l.owner), time.UnixMilli(l.expires).UTC().Format(time.TimeOnly))
@@ -257,14 +252,12 @@ func (s *simulation) sample() {
 	s.doze(len(owned) == 0)
 }
 
-// drained reports whether no conductor that lives takes work, as an operator wished.
-func (s *simulation) drained() bool {
-	for _, p := range s.processes {
-		if p.drives && p.lives() && len(s.query("SELECT 1 FROM conductor WHERE NOT draining AND id = '"+string(p.id)+"'")) > 0 {
-			return false
-		}
-	}
-	return true
+// taken reports whether some conductor takes runs that are alone: one that lives, and takes work as far as an operator wished.
+func (s *simulation) taken() bool {
+	takers := s.query("SELECT id FROM conductor WHERE NOT draining")
+	return slices.ContainsFunc(s.processes, func(p *process) bool {
+		return p.drives && p.lives() && slices.ContainsFunc(takers, func(row []driver.Value) bool { return fmt.Sprint(row[0]) == string(p.id) })
+	})
 }
 
 // rebooted checks that servers were restarted whose reboot was asked for and is done.

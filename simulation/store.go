@@ -54,7 +54,7 @@ const (
 // openStore opens a database file.
 func openStore(t *turnstile, path string) (*store, error) {
 	s := &store{turnstile: t, now: (&db.DB{}).NowMillis()}
-	base := "file:" + path + "?_pragma=foreign_keys(1)&_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)"
+	base := "file:" + path + "?vfs=unix-excl&_pragma=foreign_keys(1)&_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)"
 	for _, one := range []struct {
 		to  *rawConn
 		dsn string
