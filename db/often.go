@@ -1,8 +1,10 @@
 package db
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -17,22 +19,66 @@ func (d *DB) Often(ctx context.Context, query string, args []any, into ...any) e
 		defer cancel()
 		return d.read.DB.QueryRowContext(ctx, numbered(query), args...).Scan(into...)
 	}
+	kept, err := d.prepared(query)
+	if err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return kept.QueryRowContext(unwatched(ctx), args...).Scan(into...)
+}
+
+// ByID is Often for a whole record: into is a pointer to one that has a single primary key.
+func (d *DB) ByID(ctx context.Context, into, id any) error {
+	table := d.read.Table(reflect.TypeOf(into).Elem())
+	if d.Postgres() {
+		return d.read.NewSelect().Model(into).Where("? = ?", table.PKs[0].SQLName, id).Scan(ctx)
+	}
+	kept, ok := d.often.Load(table)
+	if !ok {
+		var columns []string
+		for _, f := range table.Fields {
+			columns = append(columns, string(f.SQLName))
+		}
+		kept, _ = d.often.LoadOrStore(table, "SELECT "+strings.Join(columns, ", ")+" FROM "+string(table.SQLName)+" WHERE "+string(table.PKs[0].SQLName)+" = ?")
+	}
+	stmt, err := d.prepared(kept.(string))
+	if err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	rows, err := stmt.QueryContext(unwatched(ctx), id)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }() // what was read is there
+	if !rows.Next() {
+		return cmp.Or(rows.Err(), sql.ErrNoRows)
+	}
+	return d.read.ScanRow(ctx, rows, into)
+}
+
+// prepared is a statement on SQLite, prepared once.
+func (d *DB) prepared(query string) (*sql.Stmt, error) {
 	kept, ok := d.often.Load(query)
 	if !ok {
-		made, err := d.read.DB.PrepareContext(ctx, query)
+		made, err := d.read.DB.PrepareContext(context.Background(), query)
 		if err != nil {
-			return fault.E(fault.Internal, "preparing a query", err)
+			return nil, fault.E(fault.Internal, "preparing a query", err)
 		}
 		if kept, ok = d.often.LoadOrStore(query, made); ok {
 			_ = made.Close() // another was faster
 		}
 	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	// Neither database/sql nor the driver then begins a goroutine that waits for the end of ctx: they cost as much as the query.
-	return kept.(*sql.Stmt).QueryRowContext(context.WithoutCancel(ctx), args...).Scan(into...)
+	return kept.(*sql.Stmt), nil
 }
+
+// unwatched has neither database/sql nor the driver begin a goroutine that waits for the end of ctx: for a small query these two cost as much
+// as the query.
+func unwatched(ctx context.Context) context.Context { return context.WithoutCancel(ctx) }
 
 // numbered writes a query as PostgreSQL wants it.
 func numbered(query string) string {

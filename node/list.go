@@ -95,8 +95,16 @@ func (s *Service) HeadOf(ctx context.Context, ref string) (Head, error) {
 // ByIDs returns nodes by their ids, in any order.
 func (s *Service) ByIDs(ctx context.Context, ids []ID) ([]Node, error) {
 	var nodes []Node
-	if len(ids) == 0 {
+	switch len(ids) {
+	case 0:
 		return nodes, nil
+	case 1:
+		var n Node
+		err := s.DB.ByID(ctx, &n, ids[0])
+		if db.None(err) {
+			return nodes, nil
+		}
+		return []Node{n}, fault.Wrap("reading node "+string(ids[0]), err)
 	}
 	return nodes, fault.Wrap("reading nodes", s.DB.Read().NewSelect().Model(&nodes).Where("id IN (?)", bun.In(ids)).Scan(ctx))
 }

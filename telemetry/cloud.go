@@ -154,7 +154,7 @@ func (r *reader) cloud(e *workflow.Engine) {
 		r.gauge(oldestDesc, age, w)
 	}
 	r.each(serversDesc, 1, "SELECT state AS a, '' AS b, count(*) AS n FROM server GROUP BY state")
-	r.each(leasesDesc, 0, "SELECT '' AS a, '' AS b, count(*) AS n FROM lease WHERE expires >= "+r.db.NowMillis())
+	r.each(leasesDesc, 0, "SELECT '' AS a, '' AS b, count(*) AS n FROM lease WHERE expires > 0 AND expires >= "+r.db.NowMillis())
 	r.each(slotsDesc, 2, "SELECT pool AS a, CASE WHEN granted_at > 0 THEN 'taken' ELSE 'waiting' END AS b, count(*) AS n FROM slot GROUP BY 1, 2")
 	for _, one := range r.rows("SELECT pool AS a, '' AS b, " + r.db.NowMillis() + " - min(asked_at) AS n FROM slot WHERE granted_at = 0 GROUP BY pool") {
 		r.gauge(lineDesc, float64(one.N)/1000, one.A)

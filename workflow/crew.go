@@ -228,7 +228,7 @@ func (e *Engine) Members(ctx context.Context, since time.Duration) ([]Member, er
 	now := e.db.NowMillis()
 	err := e.db.Read().NewSelect().Model(&out).ColumnExpr("conductor.*").
 		ColumnExpr("seen >= "+now+" - ? AS alive", LeaseTime.Milliseconds()).
-		ColumnExpr("(SELECT count(*) FROM lease WHERE lease.owner = conductor.id AND lease.expires >= "+now+") AS held").
+		ColumnExpr("(SELECT count(*) FROM lease WHERE lease.owner = conductor.id AND lease.expires > 0 AND lease.expires >= "+now+") AS held").
 		ColumnExpr("(SELECT count(*) FROM river_job WHERE river_job.queue = conductor.id AND "+jobLives+") AS waiting").
 		Where("seen >= "+now+" - ?", since.Milliseconds()).Order("started_at", "id").Scan(ctx)
 	return out, fault.Wrap("listing the conductors", err)

@@ -107,19 +107,19 @@ func (e *Engine) acquireAll(ctx context.Context, h Holder, subjects []string) ([
 // releaseAll records what is to be, proves the leases and gives them back, in one transaction. If one of them was lost, nothing of that
 // is recorded, and the others are given back one by one.
 func (e *Engine) releaseAll(ctx context.Context, h Holder, leases []*Lease, record func(ctx context.Context, tx Tx, subjects []string) error) error {
-	args := []any{h}
+	var args []any
 	for _, l := range leases {
 		args = append(args, l.Subject, l.Fence)
 	}
-	now := e.db.NowMillis()
-	pairs := strings.TrimSuffix(strings.Repeat("(subject = ? AND fence = ?) OR ", len(leases)), " OR ")
+	pairs := strings.TrimSuffix(strings.Repeat("(?, ?), ", len(leases)), ", ")
+	mine := "UPDATE lease SET expires = 0 WHERE (subject, fence) IN (VALUES " + pairs + ") AND owner = ? AND expires >= " + e.db.NowMillis()
 	err := e.db.Tx(ctx, func(ctx context.Context, tx Tx) error {
 		if record != nil {
 			if err := record(ctx, tx, subjectsOf(leases)); err != nil {
 				return err
 			}
 		}
-		res, err := tx.NewRaw("UPDATE lease SET expires = 0 WHERE owner = ? AND ("+pairs+") AND expires >= "+now, args...).Exec(ctx)
+		res, err := tx.NewRaw(mine, append(args, h)...).Exec(ctx)
 		if err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unique"
 
 	"github.com/hagane-cloud/hagane/api"
 	"github.com/hagane-cloud/hagane/fault"
@@ -26,7 +27,7 @@ type writing struct {
 	id        node.ID
 	rev       int64
 	createdAt time.Time
-	view      string
+	view      unique.Handle[string]
 }
 
 // mostWritten bounds the memory for writings, in bytes. Beyond it some are dropped at random.
@@ -58,12 +59,12 @@ func (t *writings) put(w writing, text []byte) {
 }
 
 // viewOf is all of a request that changes how a node is written.
-func viewOf(r *api.Request, crew workflow.Crew, fields []string) string {
+func viewOf(r *api.Request, crew workflow.Crew, fields []string) unique.Handle[string] {
 	hidden := "all"
 	if seen(r) != "" {
 		hidden = "hidden"
 	}
-	return strings.Join([]string{api.BaseURL(r.Request), strconv.Itoa(microOf(r)), hidden, strings.Join(fields, ","), crew.String()}, "\x00")
+	return unique.Make(strings.Join([]string{api.BaseURL(r.Request), strconv.Itoa(microOf(r)), hidden, strings.Join(fields, ","), crew.String()}, "\x00"))
 }
 
 // picked is a node as a request asks for it.

@@ -209,7 +209,7 @@ func benchClients(b *testing.B, nodes int) {
 		count int
 		one   func(i int) error
 	}{
-		{"NodeGet", 10_000, get("baremetal", func(i int) string { return fmt.Sprint("/v1/nodes/n", 1+i%500) })},
+		{"NodeGet", 50_000, get("baremetal", func(i int) string { return fmt.Sprint("/v1/nodes/n", 1+i%500) })},
 		{"NodeGetAny", 10_000, get("baremetal", func(i int) string { return fmt.Sprint("/v1/nodes/n", 1+i*7919%(nodes-1)) })},
 		{"NodeListFiltered100", 1000, get("baremetal", always("/v1/nodes?resource_class=c7"))},
 		{"NodeListDetail1000", 200, get("baremetal", always("/v1/nodes/detail?limit=1000"))},
