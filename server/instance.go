@@ -8,7 +8,6 @@ import (
 	"github.com/hagane-cloud/hagane/db"
 	"github.com/hagane-cloud/hagane/fault"
 	"github.com/hagane-cloud/hagane/image"
-	"github.com/hagane-cloud/hagane/network"
 	"github.com/hagane-cloud/hagane/node"
 )
 
@@ -126,60 +125,4 @@ func (c *ConfigDrive) files(n *node.Node, nets []attached) (map[string][]byte, e
 		files["openstack/latest/user_data"] = []byte(c.UserData)
 	}
 	return files, nil
-}
-
-// VIFs returns the network ports that are attached to a node.
-func (s *Service) VIFs(ctx context.Context, id node.ID) ([]string, error) {
-	ps, err := s.nodes.Ports(ctx, id)
-	out := []string{}
-	for _, p := range ps {
-		if p.VIF != "" {
-			out = append(out, p.VIF)
-		}
-	}
-	return out, err
-}
-
-// AttachVIF attaches a network port that owner may see to a NIC of a node: the given one, or the first that is free. It is plugged in
-// with the next deployment.
-func (s *Service) AttachVIF(ctx context.Context, o network.Owner, id node.ID, vif, nic string) error {
-	if _, err := s.networks.Port(ctx, o, vif); err != nil {
-		return err
-	}
-	return s.db.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
-		ps, err := s.nodes.PortsTx(ctx, tx, id)
-		if err != nil {
-			return err
-		}
-		for _, p := range ps {
-			if p.VIF == vif {
-				return fault.Errorf(fault.Conflict, "the network port %s is attached to the node already", vif)
-			}
-		}
-		for _, p := range ps {
-			if p.VIF == "" && (nic == "" || nic == string(p.ID)) {
-				return s.nodes.SetVIF(ctx, tx, p.ID, vif)
-			}
-		}
-		if nic != "" {
-			return fault.Errorf(fault.Conflict, "the node has no free port %s", nic)
-		}
-		return fault.Errorf(fault.Conflict, "the node has no free port; it has %d", len(ps))
-	})
-}
-
-// DetachVIF takes a network port off a node.
-func (s *Service) DetachVIF(ctx context.Context, id node.ID, vif string) error {
-	return s.db.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
-		ps, err := s.nodes.PortsTx(ctx, tx, id)
-		if err != nil {
-			return err
-		}
-		for _, p := range ps {
-			if p.VIF == vif {
-				return s.nodes.SetVIF(ctx, tx, p.ID, "")
-			}
-		}
-		return fault.Errorf(fault.NotFound, "the network port %s is not attached to the node", vif)
-	})
 }

@@ -97,7 +97,7 @@ func TestBadInput(t *testing.T) {
 		{"compute: a bad host name", tenant, "POST", "compute", "/servers", with("hostname", "-x_"), fault.Invalid, "hostname"},
 		{"compute: no such security group", tenant, "POST", "compute", "/servers", with("security_groups", []object{{"name": "none"}}), fault.Invalid, "security_groups"},
 		{"compute: other tenant's server", other, "GET", "compute", "/servers/" + s.Server.ID, nil, fault.NotFound, ""},
-		{"compute: an interface", tenant, "POST", "compute", "/servers/" + s.Server.ID + "/os-interface", object{}, fault.Conflict, "when it is created"},
+		{"compute: an interface", tenant, "POST", "compute", "/servers/" + s.Server.ID + "/os-interface", object{"interfaceAttachment": object{"port_id": "p", "net_id": "n"}}, fault.Invalid, "together"},
 		{"compute: a bad marker", tenant, "GET", "compute", "/servers?marker=none", nil, fault.Invalid, "marker"},
 		{"compute: a bad sort key", tenant, "GET", "compute", "/servers?sort_key=colour", nil, fault.Invalid, "sort_key"},
 		{"compute: a bad public key", tenant, "POST", "compute", "/os-keypairs", object{"keypair": object{"name": "k", "public_key": "ssh-rsa x"}}, fault.Invalid, "public_key"},

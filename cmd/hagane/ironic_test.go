@@ -83,6 +83,20 @@ func TestOperatorDeploysByIronic(t *testing.T) {
 		if bound.Port.Device != a.UUID {
 			t.Errorf("the port belongs to %q", bound.Port.Device)
 		}
+		vifs := "/v1/nodes/" + id + "/vifs"
+		for _, vif := range []struct {
+			verb, path string
+			body       any
+			want       int
+		}{{"DELETE", vifs + "/" + port.Port.ID, nil, 0}, {"POST", vifs, object{"id": port.Port.ID}, 1}} { // of a node that is active, at once
+			if err := c.admin.Do(t.Context(), vif.verb, "baremetal", vif.path, vif.body, nil); err != nil && !strings.Contains(err.Error(), "reading the cloud's answer") {
+				t.Fatal(err)
+			}
+			owned := must[struct{ Ports []any }](c, c.admin, "GET", "network", "/v2.0/ports?id="+port.Port.ID+"&device_id="+a.UUID, nil)
+			if len(owned.Ports) != vif.want {
+				t.Errorf("after %s %s the instance has %d ports", vif.verb, vif.path, len(owned.Ports))
+			}
+		}
 		wantFault(t, c.admin.Do(t.Context(), "DELETE", "baremetal", "/v1/allocations/a1", nil, nil), fault.Conflict)
 		c.target(c.admin, id, object{"target": "service", "service_steps": []object{{"interface": "deploy", "step": "reboot"}, {"interface": "power", "step": "power_off"}}}, "active")
 		c.target(c.admin, id, object{"target": "rebuild"}, "active")
