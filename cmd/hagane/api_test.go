@@ -78,6 +78,9 @@ func TestBadInput(t *testing.T) {
 	}{
 		{"unknown field", tenant, "POST", "baremetal-server", "/servers", with("colour", "red"), fault.Invalid, "colour"},
 		{"wrong type", tenant, "POST", "baremetal-server", "/servers", with("networks", "front"), fault.Invalid, "networks"},
+		{"an action's unknown field", tenant, "POST", "baremetal-server", "/servers/" + s.Server.ID + "/action", object{"reboot": object{"type": "HARD", "force": true}}, fault.Invalid, "force"},
+		{"an action's field of another one", tenant, "POST", "baremetal-server", "/servers/" + s.Server.ID + "/action", object{"os-start": object{"type": "HARD"}}, fault.Invalid, "type"},
+		{"an action that is a list", tenant, "POST", "baremetal-server", "/servers/" + s.Server.ID + "/action", object{"bmc-reset": []string{}}, fault.Invalid, "bmc-reset"},
 		{"user data not base64", tenant, "POST", "baremetal-server", "/servers", with("user_data", "%%%"), fault.Invalid, "user_data"},
 		{"disks laid out", tenant, "POST", "baremetal-server", "/servers", with("raid_arrays", []object{{"raid_level": 2}}), fault.Invalid, "raid_arrays[0].raid_level"},
 		{"unknown field of an array", tenant, "POST", "baremetal-server", "/servers", with("raid_arrays", []object{{"size": "1G"}}), fault.Invalid, "size"},
