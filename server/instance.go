@@ -11,12 +11,14 @@ import (
 	"github.com/hagane-cloud/hagane/node"
 )
 
-// ConfigDrive is what an operator gives an instance to know about itself: documents of an OpenStack config drive.
+// ConfigDrive is what an operator gives an instance to know about itself: documents of an OpenStack config drive, or all of its files.
 type ConfigDrive struct {
 	MetaData    map[string]any  `json:"meta_data"`
 	NetworkData json.RawMessage `json:"network_data"`
 	UserData    string          `json:"user_data"`
 	VendorData  map[string]any  `json:"vendor_data"`
+
+	Files map[string][]byte `json:"-"` // by their paths; nil when documents were given
 }
 
 // DeployNode deploys a node for an instance that is no server of ours, as operators do by Ironic's API: with the image
@@ -48,6 +50,9 @@ func (s *Service) imageOf(n *node.Node, find func(id string) (image.Image, error
 	source, err := instanceText(n, "image_source")
 	if err == nil {
 		err = n.CheckRoot()
+	}
+	if err == nil {
+		err = wholeDisk(n)
 	}
 	if err != nil {
 		return node.Deployment{}, err
@@ -97,6 +102,9 @@ func (s *Service) plug(ctx context.Context, tx db.Tx, n *node.Node, ports []node
 func (c *ConfigDrive) files(n *node.Node, nets []attached) (map[string][]byte, error) {
 	if c == nil {
 		c = &ConfigDrive{}
+	}
+	if c.Files != nil {
+		return c.Files, nil
 	}
 	meta := map[string]any{"uuid": n.Owner, "name": n.Name, "hostname": hostname(n.Name), "availability_zone": n.Zone, "public_keys": map[string]string{}}
 	for k, v := range c.MetaData {
