@@ -88,9 +88,6 @@ func TestAttach(t *testing.T) {
 			if err := ask(true); !fault.Is(err, fault.Conflict) {
 				t.Errorf("attaching twice: %v", err)
 			}
-			if what == "died" {
-				w.dieOnce(id)
-			}
 			if err := ask(false); err != nil {
 				t.Fatalf("%s: detaching: %v", what, err)
 			}
