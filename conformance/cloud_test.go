@@ -198,7 +198,7 @@ func (c *cloud) enrol(count int) {
 		var n node
 		c.call("POST", "/baremetal/v1/nodes", object{"name": fmt.Sprintf("fake-%d", i), "driver": "fake-hardware", "resource_class": "baremetal", "properties": object{"zone": "nova"}}, &n)
 		for nic := range 2 {
-			c.call("POST", "/baremetal/v1/ports", object{"node_uuid": n.UUID, "address": fmt.Sprintf("52:54:00:00:%02x:%02x", nic+1, i)}, nil)
+			c.call("POST", "/baremetal/v1/ports", object{"node_uuid": n.UUID, "address": fmt.Sprintf("52:54:00:%02x:01:%02x", nic, i)}, nil)
 		}
 		for _, step := range [][2]string{{"manage", "manageable"}, {"provide", "available"}} {
 			c.call("PUT", "/baremetal/v1/nodes/"+n.UUID+"/states/provision", object{"target": step[0]}, nil)
