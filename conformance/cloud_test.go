@@ -197,7 +197,9 @@ func (c *cloud) enrol(count int) {
 	for i := range count {
 		var n node
 		c.call("POST", "/baremetal/v1/nodes", object{"name": fmt.Sprintf("fake-%d", i), "driver": "fake-hardware", "resource_class": "baremetal", "properties": object{"zone": "nova"}}, &n)
-		c.call("POST", "/baremetal/v1/ports", object{"node_uuid": n.UUID, "address": fmt.Sprintf("52:54:00:00:01:%02x", i)}, nil)
+		for nic := range 2 {
+			c.call("POST", "/baremetal/v1/ports", object{"node_uuid": n.UUID, "address": fmt.Sprintf("52:54:00:%02x:01:%02x", nic, i)}, nil)
+		}
 		for _, step := range [][2]string{{"manage", "manageable"}, {"provide", "available"}} {
 			c.call("PUT", "/baremetal/v1/nodes/"+n.UUID+"/states/provision", object{"target": step[0]}, nil)
 			c.reach(n.UUID, step[1])

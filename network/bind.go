@@ -35,6 +35,11 @@ func (s *Service) Bind(ctx context.Context, tx db.Tx, o Owner, id, server, mac s
 	return p, n, readdress(ctx, tx, &p)
 }
 
+// PortTx returns a port, whosever it is, in the caller's transaction.
+func (s *Service) PortTx(ctx context.Context, tx db.Tx, id string) (Port, error) {
+	return findPort(ctx, tx, "", id)
+}
+
 // Unbind frees the ports of a server, in the caller's transaction: those that were made for it go away.
 func (s *Service) Unbind(ctx context.Context, tx db.Tx, server string) error {
 	if _, err := tx.NewDelete().Model((*Port)(nil)).Where("device_id = ? AND made_by = ?", server, server).Exec(ctx); err != nil {
@@ -47,10 +52,31 @@ func (s *Service) Unbind(ctx context.Context, tx db.Tx, server string) error {
 	return err
 }
 
+// Release frees one port of a server, in the caller's transaction: it goes away if it was made for the server.
+func (s *Service) Release(ctx context.Context, tx db.Tx, server, id string) error {
+	res, err := tx.NewDelete().Model((*Port)(nil)).Where("id = ? AND device_id = ? AND made_by = ?", id, server, server).Exec(ctx)
+	if err != nil {
+		return fault.E(fault.Internal, "deleting the server's port", err)
+	}
+	if n, err := res.RowsAffected(); err != nil || n > 0 {
+		return err
+	}
+	if err := s.loosen(ctx, tx, Query{Where: map[string][]string{"device_id": {server}, "id": {id}}}); err != nil {
+		return err
+	}
+	_, err = tx.NewUpdate().Model((*Port)(nil)).Set("device_id = ''").Set("device_owner = ''").Set("revision = revision + 1").Set("updated_at = ?", db.Now()).
+		Where("id = ? AND device_id = ?", id, server).Exec(ctx)
+	return err
+}
+
 // Loosen takes a server's ports off the NICs that they were bound to, in the caller's transaction: the NICs' MACs
 // go with the NICs.
 func (s *Service) Loosen(ctx context.Context, tx db.Tx, server string) error {
-	ports, err := list[Port](ctx, tx, portNoun, "", one("device_id", server))
+	return s.loosen(ctx, tx, one("device_id", server))
+}
+
+func (s *Service) loosen(ctx context.Context, tx db.Tx, which Query) error {
+	ports, err := list[Port](ctx, tx, portNoun, "", which)
 	if err != nil {
 		return err
 	}

@@ -42,6 +42,8 @@ type Tenant interface {
 	Undeployed(ctx context.Context, tx db.Tx, owner string, n ID, failure string) error
 	// Rescued says that the node runs the rescue system, or what is on its disk again; with an error, that it does not.
 	Rescued(ctx context.Context, tx db.Tx, owner string, n ID, failure string) error
+	// Detached says that a NIC of the node is off the tenant's networks: it was taken off or, with an error, could not be plugged in.
+	Detached(ctx context.Context, tx db.Tx, owner string, n ID, mac, failure string) error
 	// Asked says that a deed was done; with an error, that it could not be.
 	Asked(ctx context.Context, tx db.Tx, owner string, n ID, w Deed, failure string) error
 }
@@ -95,7 +97,7 @@ func NewService(o Options) *Service {
 	for _, w := range Works {
 		workflow.Register(o.Engine, w.Run, workflow.Host[*Job](s))
 	}
-	for _, w := range []workflow.Workflow[*Job]{power, deed, restart, restartTheBMC, console, rotate} {
+	for _, w := range []workflow.Workflow[*Job]{power, attach, deed, restart, restartTheBMC, console, rotate} {
 		workflow.Register(o.Engine, w, workflow.Host[*Job](s))
 	}
 	return s
@@ -282,6 +284,8 @@ func (s *Service) Ended(ctx context.Context, tx db.Tx, run workflow.Run) error {
 	switch run.Workflow {
 	case power.Name, restart.Name:
 		return s.powerEnded(ctx, tx, n, run)
+	case attach.Name:
+		return s.attachEnded(ctx, tx, n, run)
 	case deed.Name:
 		if err := s.deedEnded(ctx, tx, n, run); err != nil {
 			return err

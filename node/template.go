@@ -15,7 +15,7 @@ import (
 
 // The kinds of template.
 const (
-	DeployTemplate = "deploy"  // steps that a deployment of nodes with the trait of its name takes as well
+	DeployTemplate = "deploy"  // steps for deployments of nodes with the trait of its name; they are kept, and no deployment takes them
 	Runbook        = "runbook" // steps to clean or service nodes with the trait of its name by
 )
 

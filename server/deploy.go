@@ -18,21 +18,27 @@ func place(id ID) string { return "server/" + string(id) }
 func (s *Service) addNICs(ctx context.Context, tx db.Tx, srv *Server, wanted []WantedNIC, groups []string) error {
 	srv.NICs = nil
 	for _, w := range wanted {
-		id := w.PortID
-		if id == "" {
-			p := network.Port{NetworkID: w.NetworkID, ProjectID: srv.ProjectID, AdminUp: true, DeviceID: string(srv.ID), MadeBy: string(srv.ID), Groups: groups}
-			if w.FixedIP != "" {
-				p.FixedIPs = []network.FixedIP{{Address: w.FixedIP}}
-			}
-			p, err := s.networks.AddPort(ctx, tx, network.Owner(srv.ProjectID), p)
-			if err != nil {
-				return fault.Wrap("networks", err)
-			}
-			id = p.ID
+		nic, err := s.addNIC(ctx, tx, srv, w, groups)
+		if err != nil {
+			return err
 		}
-		srv.NICs = append(srv.NICs, NIC{Plane: w.Plane, PortID: id, Tag: w.Tag})
+		srv.NICs = append(srv.NICs, nic)
 	}
 	return nil
+}
+
+func (s *Service) addNIC(ctx context.Context, tx db.Tx, srv *Server, w WantedNIC, groups []string) (NIC, error) {
+	nic := NIC{Plane: w.Plane, PortID: w.PortID, Tag: w.Tag}
+	if nic.PortID != "" {
+		return nic, nil
+	}
+	p := network.Port{NetworkID: w.NetworkID, ProjectID: srv.ProjectID, AdminUp: true, DeviceID: string(srv.ID), MadeBy: string(srv.ID), Groups: groups}
+	if w.FixedIP != "" {
+		p.FixedIPs = []network.FixedIP{{Address: w.FixedIP}}
+	}
+	p, err := s.networks.AddPort(ctx, tx, network.Owner(srv.ProjectID), p)
+	nic.PortID = p.ID
+	return nic, fault.Wrap("networks", err)
 }
 
 // build lends a node and starts to deploy on it, in the caller's transaction.
@@ -74,17 +80,25 @@ func (s *Service) begin(ctx context.Context, tx db.Tx, srv *Server, n *node.Node
 	}, files)
 }
 
-// bind gives the server's network ports to the node's NICs of the same plane, in order.
+// bind gives the server's network ports to the node's NICs of the same plane, in order. A port that is on one of them stays there.
 func (s *Service) bind(ctx context.Context, tx db.Tx, srv *Server, ports []node.Port) ([]node.Link, []attached, error) {
+	taken, err := s.macs(ctx, tx, srv)
+	if err != nil {
+		return nil, nil, err
+	}
+	ports = slices.Clone(ports)
 	var links []node.Link
 	var nets []attached
-	for _, nic := range srv.NICs {
-		i := slices.IndexFunc(ports, func(p node.Port) bool { return p.Plane == nic.Plane })
+	for at, nic := range srv.NICs {
+		i := slices.IndexFunc(ports, func(p node.Port) bool { return p.MAC == taken[at] && p.Plane == nic.Plane })
+		if i < 0 {
+			i = slices.IndexFunc(ports, func(p node.Port) bool { return p.Plane == nic.Plane && !slices.Contains(taken, p.MAC) })
+		}
 		if i < 0 {
 			return nil, nil, fault.Errorf(fault.Internal, "the node has too few NICs of the %s plane", nic.Plane)
 		}
 		mac := ports[i].MAC
-		ports = slices.Delete(slices.Clone(ports), i, i+1)
+		ports = slices.Delete(ports, i, i+1)
 		p, n, err := s.networks.Bind(ctx, tx, network.Owner(srv.ProjectID), nic.PortID, string(srv.ID), mac)
 		if err != nil {
 			return nil, nil, err

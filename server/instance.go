@@ -8,16 +8,17 @@ import (
 	"github.com/hagane-cloud/hagane/db"
 	"github.com/hagane-cloud/hagane/fault"
 	"github.com/hagane-cloud/hagane/image"
-	"github.com/hagane-cloud/hagane/network"
 	"github.com/hagane-cloud/hagane/node"
 )
 
-// ConfigDrive is what an operator gives an instance to know about itself: documents of an OpenStack config drive.
+// ConfigDrive is what an operator gives an instance to know about itself: documents of an OpenStack config drive, or all of its files.
 type ConfigDrive struct {
 	MetaData    map[string]any  `json:"meta_data"`
 	NetworkData json.RawMessage `json:"network_data"`
 	UserData    string          `json:"user_data"`
 	VendorData  map[string]any  `json:"vendor_data"`
+
+	Files map[string][]byte `json:"-"` // by their paths; nil when documents were given
 }
 
 // DeployNode deploys a node for an instance that is no server of ours, as operators do by Ironic's API: with the image
@@ -49,6 +50,9 @@ func (s *Service) imageOf(n *node.Node, find func(id string) (image.Image, error
 	source, err := instanceText(n, "image_source")
 	if err == nil {
 		err = n.CheckRoot()
+	}
+	if err == nil {
+		err = wholeDisk(n)
 	}
 	if err != nil {
 		return node.Deployment{}, err
@@ -99,6 +103,9 @@ func (c *ConfigDrive) files(n *node.Node, nets []attached) (map[string][]byte, e
 	if c == nil {
 		c = &ConfigDrive{}
 	}
+	if c.Files != nil {
+		return c.Files, nil
+	}
 	meta := map[string]any{"uuid": n.Owner, "name": n.Name, "hostname": hostname(n.Name), "availability_zone": n.Zone, "public_keys": map[string]string{}}
 	for k, v := range c.MetaData {
 		meta[k] = v
@@ -126,60 +133,4 @@ func (c *ConfigDrive) files(n *node.Node, nets []attached) (map[string][]byte, e
 		files["openstack/latest/user_data"] = []byte(c.UserData)
 	}
 	return files, nil
-}
-
-// VIFs returns the network ports that are attached to a node.
-func (s *Service) VIFs(ctx context.Context, id node.ID) ([]string, error) {
-	ps, err := s.nodes.Ports(ctx, id)
-	out := []string{}
-	for _, p := range ps {
-		if p.VIF != "" {
-			out = append(out, p.VIF)
-		}
-	}
-	return out, err
-}
-
-// AttachVIF attaches a network port that owner may see to a NIC of a node: the given one, or the first that is free. It is plugged in
-// with the next deployment.
-func (s *Service) AttachVIF(ctx context.Context, o network.Owner, id node.ID, vif, nic string) error {
-	if _, err := s.networks.Port(ctx, o, vif); err != nil {
-		return err
-	}
-	return s.db.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
-		ps, err := s.nodes.PortsTx(ctx, tx, id)
-		if err != nil {
-			return err
-		}
-		for _, p := range ps {
-			if p.VIF == vif {
-				return fault.Errorf(fault.Conflict, "the network port %s is attached to the node already", vif)
-			}
-		}
-		for _, p := range ps {
-			if p.VIF == "" && (nic == "" || nic == string(p.ID)) {
-				return s.nodes.SetVIF(ctx, tx, p.ID, vif)
-			}
-		}
-		if nic != "" {
-			return fault.Errorf(fault.Conflict, "the node has no free port %s", nic)
-		}
-		return fault.Errorf(fault.Conflict, "the node has no free port; it has %d", len(ps))
-	})
-}
-
-// DetachVIF takes a network port off a node.
-func (s *Service) DetachVIF(ctx context.Context, id node.ID, vif string) error {
-	return s.db.Tx(ctx, func(ctx context.Context, tx db.Tx) error {
-		ps, err := s.nodes.PortsTx(ctx, tx, id)
-		if err != nil {
-			return err
-		}
-		for _, p := range ps {
-			if p.VIF == vif {
-				return s.nodes.SetVIF(ctx, tx, p.ID, "")
-			}
-		}
-		return fault.Errorf(fault.NotFound, "the network port %s is not attached to the node", vif)
-	})
 }

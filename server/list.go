@@ -34,6 +34,7 @@ type Query struct {
 	Where    map[string][]string // by one of the names of columns: which values it may have
 	Name     string              // a part of the name, in any case; with ^ before it and $ behind it, its beginning and end
 	Statuses []Status            // any of these
+	States   []State             // any of these; nil is any, and an empty list none
 	Address  string              // a part of an address
 	Locked   *bool
 	Since    time.Time // changed then or later
@@ -64,7 +65,7 @@ var sortKeys = map[string]string{"created_at": "created_at", "updated_at": "upda
 // List returns the servers that a query selects, the newest first unless it says otherwise.
 func (s *Service) List(ctx context.Context, w Query) ([]Server, error) {
 	all := []Server{}
-	if w.Deleted {
+	if w.Deleted || (w.States != nil && len(w.States) == 0) {
 		return all, nil
 	}
 	q := s.db.Read().NewSelect().Model(&all)
@@ -79,6 +80,9 @@ func (s *Service) List(ctx context.Context, w Query) ([]Server, error) {
 	}
 	if w.Name != "" {
 		q = q.Where(`LOWER(name) LIKE ? ESCAPE '\'`, pattern(w.Name))
+	}
+	if w.States != nil {
+		q = q.Where("state IN (?)", bun.In(w.States))
 	}
 	if w.Locked != nil {
 		q = q.Where(map[bool]string{true: "locked_by <> ''", false: "locked_by = ''"}[*w.Locked])

@@ -25,12 +25,33 @@ func instanceText(n *node.Node, key string) (string, error) {
 	return strings.TrimSpace(*text), nil
 }
 
+// wholeDisk refuses what Ironic deploys beside images of whole disks.
+func wholeDisk(n *node.Node) error {
+	info := map[string]string{}
+	for _, key := range []string{"image_type", "kernel", "ramdisk", "boot_iso"} {
+		text, err := instanceText(n, key)
+		if err != nil {
+			return err
+		}
+		info[key] = text
+	}
+	switch {
+	case info["boot_iso"] != "":
+		return fault.Field("instance_info/boot_iso", "an ISO is not deployed: attach it to the node (POST /v1/nodes/NODE/vmedia) and boot it once (baremetal node boot device set NODE cdrom), or deploy an image of a whole disk")
+	case info["image_type"] == "partition" || info["kernel"] != "" || info["ramdisk"] != "":
+		return fault.Field("instance_info/image_type", "images of a partition, with kernel and ramdisk beside them, are not deployed: give an image of a whole disk")
+	case info["image_type"] != "" && info["image_type"] != "whole-disk" && info["image_type"] != "whole-disk-image":
+		return fault.Field("instance_info/image_type", "%.40q is not possible; possible: whole-disk", info["image_type"])
+	}
+	return nil
+}
+
 // sourceOf reads the image that a node's instance_info gives by its URL. Only on a node that no project has is the URL surely an
 // operator's, and may lie inside.
 // Source of the keys: Ironic's documentation, "Deploying with Bare Metal service", and its release notes on image_checksum.
 func sourceOf(n *node.Node) (node.Source, error) {
 	info := map[string]string{}
-	for _, key := range []string{"image_source", "image_checksum", "image_os_hash_algo", "image_os_hash_value", "image_disk_format", "image_type", "kernel", "ramdisk"} {
+	for _, key := range []string{"image_source", "image_checksum", "image_os_hash_algo", "image_os_hash_value", "image_disk_format"} {
 		text, err := instanceText(n, key)
 		if err != nil {
 			return node.Source{}, err
@@ -45,10 +66,6 @@ func sourceOf(n *node.Node) (node.Source, error) {
 	switch {
 	case !strings.HasPrefix(from.URL, "http://") && !strings.HasPrefix(from.URL, "https://"):
 		return from, fault.Field("instance_info/image_source", "images are taken from the registry by their UUID, or from a URL of http or https")
-	case info["image_type"] == "partition" || info["kernel"] != "" || info["ramdisk"] != "":
-		return from, fault.Field("instance_info/image_type", "images of a partition, with kernel and ramdisk beside them, are not deployed: give an image of a whole disk")
-	case info["image_type"] != "" && info["image_type"] != "whole-disk" && info["image_type"] != "whole-disk-image":
-		return from, fault.Field("instance_info/image_type", "%.40q is not possible; possible: whole-disk", info["image_type"])
 	case from.Value == "":
 		return from, fault.Field("instance_info/image_os_hash_value", "is missing, as is image_checksum: an image from a URL is written only when it is proven to be the right one")
 	}

@@ -2,6 +2,7 @@ package ecl
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -69,6 +70,28 @@ var actions = map[string]act{
 	},
 }
 
+// takes are the fields that each action knows.
+var takes = map[string][]string{
+	"os-stop": {"type"}, "reboot": {"type"}, "bmc-reset": {"type"}, "boot_mode": {"type", "boot_mode"}, "media-attach": {"imageRef"}, "media-detach": {"imageRef"},
+}
+
+// read reads what an action is given. A field that it does not know is refused, as everywhere.
+func read(verb string, raw json.RawMessage) (h how, err error) {
+	if len(raw) == 0 || string(raw) == "null" {
+		return h, nil
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &fields); err != nil {
+		return h, fault.Field(verb, "%s must be null or an object", verb)
+	}
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		if !slices.Contains(takes[verb], name) {
+			return h, fault.Field(name, "the field %q is unknown in %s", name, verb)
+		}
+	}
+	return h, api.Redecode(raw, &h)
+}
+
 func orElse(err error, then func() error) error {
 	if err != nil {
 		return err
@@ -115,18 +138,11 @@ func (e *ecl) action(w http.ResponseWriter, r *api.Request) error {
 	for verb, raw := range body {
 		do := actions[verb]
 		if do == nil {
-			names := []string{}
-			for name := range actions {
-				names = append(names, name)
-			}
-			slices.Sort(names)
-			return fault.Errorf(fault.Invalid, "there is no action %q; there are %s", verb, strings.Join(names, ", "))
+			return fault.Errorf(fault.Invalid, "there is no action %q; there are %s", verb, strings.Join(slices.Sorted(maps.Keys(actions)), ", "))
 		}
-		var h how
-		if len(raw) > 0 && string(raw) != "null" {
-			if err := json.Unmarshal(raw, &h); err != nil {
-				return fault.Field(verb, "must be null or an object with type, boot_mode or imageRef")
-			}
+		h, err := read(verb, raw)
+		if err != nil {
+			return err
 		}
 		if task := s.taskState(); task != "None" {
 			return fault.Errorf(fault.Conflict, "the server is %s; actions are possible when its task_state is None", task)

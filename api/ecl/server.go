@@ -190,56 +190,69 @@ func (e *ecl) listServersDetail(w http.ResponseWriter, r *api.Request) error {
 	})
 }
 
+// mostListed is how many servers a page has at most.
+const mostListed = 1000
+
 func (e *ecl) list(w http.ResponseWriter, r *api.Request, show func(*server.Server) (api.Object, error)) error {
-	q := r.URL.Query()
-	var since time.Time
-	if v := q.Get("changes-since"); v != "" {
-		var err error
-		if since, err = time.Parse(time.RFC3339, v); err != nil {
-			return fault.Field("changes-since", "%q is not a time such as 2030-01-31T12:00:00Z", v)
-		}
-	}
-	limit := 1000
-	if v := q.Get("limit"); v != "" {
-		n, err := strconv.Atoi(v)
-		if err != nil || n < 1 {
-			return fault.Field("limit", "must be a number, 1 or more")
-		}
-		limit = min(limit, n)
-	}
-	all, err := e.servers.List(r.Context(), server.Query{Project: r.Caller.ProjectID(), Since: since, Sort: []server.Order{{By: "created_at"}}})
+	wanted, err := listed(r)
 	if err != nil {
 		return err
 	}
-	past := q.Get("marker") == ""
-	docs := []api.Object{}
+	most := wanted.Limit
+	wanted.Limit++ // to see whether there are more
+	all, err := e.servers.List(r.Context(), wanted)
+	if err != nil {
+		return err
+	}
 	out := api.Object{}
+	if len(all) > most {
+		all = all[:most]
+		q := r.URL.Query()
+		q.Set("marker", all[most-1].ID.String())
+		out["servers_links"] = []api.Object{{"rel": "next", "href": api.BaseURL(r.Request) + r.URL.Path + "?" + q.Encode()}}
+	}
+	docs := []api.Object{}
 	for i := range all {
-		s := shown{Server: &all[i]}
-		if !past {
-			past = string(s.ID) == q.Get("marker")
-			continue
-		}
-		if (q.Get("name") != "" && !strings.Contains(s.Name, q.Get("name"))) || (q.Get("status") != "" && !strings.EqualFold(q.Get("status"), s.vmState())) ||
-			(q.Get("image") != "" && !strings.HasSuffix(q.Get("image"), s.ImageID)) || (q.Get("flavor") != "" && !strings.HasSuffix(q.Get("flavor"), s.FlavorID)) {
-			continue
-		}
-		if len(docs) == limit {
-			q.Set("marker", docs[len(docs)-1]["id"].(server.ID).String())
-			out["servers_links"] = []api.Object{{"rel": "next", "href": api.BaseURL(r.Request) + r.URL.Path + "?" + q.Encode()}}
-			break
-		}
-		d, err := show(s.Server)
+		d, err := show(&all[i])
 		if err != nil {
 			return err
 		}
 		docs = append(docs, d)
 	}
-	if !past {
-		return fault.Field("marker", "no server %q", q.Get("marker"))
-	}
 	out["servers"] = docs
 	return api.JSON(w, http.StatusOK, out)
+}
+
+// statesOf are the states that the dialect shows with a word.
+var statesOf = map[string][]server.State{"BUILD": {server.Building}, "ERROR": {server.Failed}, "ACTIVE": {server.Active, server.Rebuilding}}
+
+// listed reads which servers a request wants.
+func listed(r *api.Request) (server.Query, error) {
+	q := r.URL.Query()
+	w := server.Query{Project: r.Caller.ProjectID(), Name: q.Get("name"), After: server.ID(q.Get("marker")), Limit: mostListed, Where: map[string][]string{},
+		Sort: []server.Order{{By: "created_at"}}}
+	if v := q.Get("changes-since"); v != "" {
+		var err error
+		if w.Since, err = time.Parse(time.RFC3339, v); err != nil {
+			return w, fault.Field("changes-since", "%q is not a time such as 2030-01-31T12:00:00Z", v)
+		}
+	}
+	if v := q.Get("limit"); v != "" {
+		n, err := strconv.Atoi(v)
+		if err != nil || n < 1 {
+			return w, fault.Field("limit", "must be a number, 1 or more")
+		}
+		w.Limit = min(w.Limit, n)
+	}
+	for by, v := range map[string]string{"image": q.Get("image"), "flavor": q.Get("flavor")} {
+		if v != "" {
+			w.Where[by] = []string{last(v)}
+		}
+	}
+	if v := q.Get("status"); v != "" {
+		w.States = append([]server.State{}, statesOf[strings.ToUpper(v)]...) // of an unknown word there are none
+	}
+	return w, nil
 }
 
 func (e *ecl) renameServer(w http.ResponseWriter, r *api.Request) error {

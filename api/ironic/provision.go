@@ -79,13 +79,14 @@ func (i *ironic) deploy(w http.ResponseWriter, r *api.Request, n *node.Node, b p
 	return accepted(w, i.servers.DeployNode(r.Context(), n.ID, drive, again))
 }
 
-// configDrive reads a config drive that is given as documents. Finished images of one are not taken: the agent makes its own.
+// configDrive reads a config drive that is given as documents, or as a finished image.
 func configDrive(text json.RawMessage) (*server.ConfigDrive, error) {
 	if len(text) == 0 || string(text) == "null" || string(text) == `""` {
 		return nil, nil
 	}
-	if text[0] == '"' {
-		return nil, fault.Field("configdrive", "must be an object with meta_data, network_data and user_data: images and URLs of a config drive are not taken")
+	var image string
+	if json.Unmarshal(text, &image) == nil {
+		return server.DriveOf(image)
 	}
 	var b struct {
 		MetaData    map[string]any  `json:"meta_data"`

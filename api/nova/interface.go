@@ -97,15 +97,62 @@ func (n *nova) showInterface(w http.ResponseWriter, r *api.Request) error {
 	return fault.Errorf(fault.NotFound, "Instance %s does not have a port with id %s", r.PathValue("id"), r.PathValue("port"))
 }
 
-func (n *nova) attachInterface(_ http.ResponseWriter, r *api.Request) error { return n.fixed(r) }
-func (n *nova) detachInterface(_ http.ResponseWriter, r *api.Request) error { return n.fixed(r) }
+// attachBody asks for an interface: on a network or with a port, or, without either, on the only network there is.
+type attachBody struct {
+	Interface struct {
+		Port  string `json:"port_id"`
+		Net   string `json:"net_id"`
+		Tag   string `json:"tag"`
+		Fixed []struct {
+			Address string `json:"ip_address"`
+		} `json:"fixed_ips"`
+	} `json:"interfaceAttachment"`
+}
 
-// fixed refuses to change a server's interfaces: switch ports are plugged when the server is deployed.
-func (n *nova) fixed(r *api.Request) error {
-	if _, err := n.find(r); err != nil {
+func (b attachBody) wanted() (server.WantedNIC, error) {
+	i := b.Interface
+	w := server.WantedNIC{PortID: i.Port, NetworkID: i.Net, Tag: i.Tag}
+	switch {
+	case i.Port != "" && (i.Net != "" || len(i.Fixed) > 0):
+		return w, fault.Field("port_id", "port_id can not be given together with net_id or fixed_ips")
+	case len(i.Fixed) > 0 && i.Net == "":
+		return w, fault.Field("fixed_ips", "fixed_ips need a net_id")
+	case len(i.Fixed) > 1:
+		return w, fault.Field("fixed_ips", "one address can be asked for here; for more make a port and give it as port_id")
+	case len(i.Fixed) == 1:
+		w.FixedIP = i.Fixed[0].Address
+	}
+	return w, nil
+}
+
+// attachInterface plugs an interface in at the switch, and answers when it is.
+func (n *nova) attachInterface(w http.ResponseWriter, r *api.Request) error {
+	var b attachBody
+	if err := api.Decode(w, r, &b); err != nil {
 		return err
 	}
-	return fault.Errorf(fault.Conflict, "the interfaces of a bare-metal server are plugged when it is created, and can not be changed after that; create another server with the networks that it needs")
+	wanted, err := b.wanted()
+	if err != nil {
+		return err
+	}
+	p, err := n.servers.AttachNIC(r.Context(), scope(r), serverID(r), wanted)
+	if err != nil {
+		return err
+	}
+	s, err := n.find(r)
+	if err != nil {
+		return err
+	}
+	return api.JSON(w, http.StatusOK, api.Object{"interfaceAttachment": interfaceDoc(r, s, p)})
+}
+
+// detachInterface answers when the switch port is closed: a server may be deleted, and an address used again, right after it.
+func (n *nova) detachInterface(w http.ResponseWriter, r *api.Request) error {
+	if err := n.servers.DetachNIC(r.Context(), scope(r), serverID(r), r.PathValue("port")); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusAccepted)
+	return nil
 }
 
 // guards are the security groups of a server's ports, with their rules.

@@ -78,6 +78,9 @@ func TestBadInput(t *testing.T) {
 	}{
 		{"unknown field", tenant, "POST", "baremetal-server", "/servers", with("colour", "red"), fault.Invalid, "colour"},
 		{"wrong type", tenant, "POST", "baremetal-server", "/servers", with("networks", "front"), fault.Invalid, "networks"},
+		{"an action's unknown field", tenant, "POST", "baremetal-server", "/servers/" + s.Server.ID + "/action", object{"reboot": object{"type": "HARD", "force": true}}, fault.Invalid, "force"},
+		{"an action's field of another one", tenant, "POST", "baremetal-server", "/servers/" + s.Server.ID + "/action", object{"os-start": object{"type": "HARD"}}, fault.Invalid, "type"},
+		{"an action that is a list", tenant, "POST", "baremetal-server", "/servers/" + s.Server.ID + "/action", object{"bmc-reset": []string{}}, fault.Invalid, "bmc-reset"},
 		{"user data not base64", tenant, "POST", "baremetal-server", "/servers", with("user_data", "%%%"), fault.Invalid, "user_data"},
 		{"disks laid out", tenant, "POST", "baremetal-server", "/servers", with("raid_arrays", []object{{"raid_level": 2}}), fault.Invalid, "raid_arrays[0].raid_level"},
 		{"unknown field of an array", tenant, "POST", "baremetal-server", "/servers", with("raid_arrays", []object{{"size": "1G"}}), fault.Invalid, "size"},
@@ -97,7 +100,7 @@ func TestBadInput(t *testing.T) {
 		{"compute: a bad host name", tenant, "POST", "compute", "/servers", with("hostname", "-x_"), fault.Invalid, "hostname"},
 		{"compute: no such security group", tenant, "POST", "compute", "/servers", with("security_groups", []object{{"name": "none"}}), fault.Invalid, "security_groups"},
 		{"compute: other tenant's server", other, "GET", "compute", "/servers/" + s.Server.ID, nil, fault.NotFound, ""},
-		{"compute: an interface", tenant, "POST", "compute", "/servers/" + s.Server.ID + "/os-interface", object{}, fault.Conflict, "when it is created"},
+		{"compute: an interface", tenant, "POST", "compute", "/servers/" + s.Server.ID + "/os-interface", object{"interfaceAttachment": object{"port_id": "p", "net_id": "n"}}, fault.Invalid, "together"},
 		{"compute: a bad marker", tenant, "GET", "compute", "/servers?marker=none", nil, fault.Invalid, "marker"},
 		{"compute: a bad sort key", tenant, "GET", "compute", "/servers?sort_key=colour", nil, fault.Invalid, "sort_key"},
 		{"compute: a bad public key", tenant, "POST", "compute", "/os-keypairs", object{"keypair": object{"name": "k", "public_key": "ssh-rsa x"}}, fault.Invalid, "public_key"},

@@ -42,6 +42,19 @@ func (c *testCloud) computeUntil(who *client.Cloud, id, want string) serverDoc {
 	return s
 }
 
+// paged returns the names in a list of servers, following its links from page to page.
+func (c *testCloud) paged(who *client.Cloud, service, query string) (names []string) {
+	c.Helper()
+	for more := true; more; {
+		page := must[computeServers](c, who, "GET", service, "/servers?"+query, nil)
+		names = append(names, page.names()...)
+		if more = len(page.Links) > 0; more {
+			_, query, _ = strings.Cut(page.Links[0].Href, "?")
+		}
+	}
+	return names
+}
+
 // TestComputeLists makes servers together, and finds them by what they are.
 func TestComputeLists(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, dsn string) {
@@ -79,19 +92,18 @@ func TestComputeLists(t *testing.T) {
 				t.Errorf("%s: %q, want %q", query, got, want)
 			}
 		}
-		var seen []string
-		for at := "/servers?limit=1&sort_key=name&sort_dir=asc"; at != ""; {
-			page := must[computeServers](c, tenant, "GET", "compute", at, nil)
-			seen = append(seen, page.names()...)
-			at = ""
-			if len(page.Links) > 0 {
-				_, query, _ := strings.Cut(page.Links[0].Href, "?")
-				at = "/servers?" + query
-			}
-		}
-		if !slices.Equal(seen, []string{"Db%", "web_a-1", "web_a-2"}) {
+		if seen := c.paged(tenant, "compute", "limit=1&sort_key=name&sort_dir=asc"); !slices.Equal(seen, []string{"Db%", "web_a-1", "web_a-2"}) {
 			t.Errorf("by pages of one: %v", seen)
 		}
+		for query, want := range map[string][]string{ // ECL2.0's lists
+			"limit=1": {"Db%", "web_a-1", "web_a-2"}, "limit=1&status=active&name=b": {"Db%", "web_a-1", "web_a-2"}, "limit=2&name=web": {"web_a-1", "web_a-2"},
+			"status=BUILD": nil, "status=GONE": nil, "image=" + g.image + "&flavor=none": nil, "flavor=http://x/flavors/" + g.flavor + "&name=Db": {"Db%"},
+		} {
+			if seen := slices.Sorted(slices.Values(c.paged(tenant, "baremetal-server", query))); !slices.Equal(seen, want) {
+				t.Errorf("ECL2.0's list, %s: %v, want %v", query, seen, want)
+			}
+		}
+		wantFault(t, tenant.Do(t.Context(), "GET", "baremetal-server", "/servers?marker=none", nil, nil), fault.Invalid)
 		if got := c.listed(other, ""); len(got) != 0 {
 			t.Errorf("another tenant sees %v", got)
 		}

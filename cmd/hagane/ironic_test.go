@@ -1,7 +1,9 @@
 package main
 
 import (
+	"encoding/base64"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -83,12 +85,44 @@ func TestOperatorDeploysByIronic(t *testing.T) {
 		if bound.Port.Device != a.UUID {
 			t.Errorf("the port belongs to %q", bound.Port.Device)
 		}
+		vifs := "/v1/nodes/" + id + "/vifs"
+		for _, vif := range []struct {
+			verb, path string
+			body       any
+			want       int
+		}{{"DELETE", vifs + "/" + port.Port.ID, nil, 0}, {"POST", vifs, object{"id": port.Port.ID}, 1}} { // of a node that is active, at once
+			if err := c.admin.Do(t.Context(), vif.verb, "baremetal", vif.path, vif.body, nil); err != nil && !strings.Contains(err.Error(), "reading the cloud's answer") {
+				t.Fatal(err)
+			}
+			owned := must[struct{ Ports []any }](c, c.admin, "GET", "network", "/v2.0/ports?id="+port.Port.ID+"&device_id="+a.UUID, nil)
+			if len(owned.Ports) != vif.want {
+				t.Errorf("after %s %s the instance has %d ports", vif.verb, vif.path, len(owned.Ports))
+			}
+		}
 		wantFault(t, c.admin.Do(t.Context(), "DELETE", "baremetal", "/v1/allocations/a1", nil, nil), fault.Conflict)
 		c.target(c.admin, id, object{"target": "service", "service_steps": []object{{"interface": "deploy", "step": "reboot"}, {"interface": "power", "step": "power_off"}}}, "active")
-		c.target(c.admin, id, object{"target": "rebuild"}, "active")
+		for field, says := range map[string]string{"boot_iso": "vmedia", "kernel": "whole disk"} {
+			bm[any](c, c.admin, "PATCH", "/nodes/"+id, []object{{"op": "add", "path": "/instance_info/" + field, "value": "http://192.0.2.1/x"}})
+			err := c.admin.Do(t.Context(), "PUT", "baremetal", "/v1/nodes/"+id+"/states/provision", object{"target": "rebuild"}, nil)
+			if wantFault(t, err, fault.Invalid); err == nil || !strings.Contains(err.Error(), says) {
+				t.Errorf("deploying with %s: %v", field, err)
+			}
+			bm[any](c, c.admin, "PATCH", "/nodes/"+id, []object{{"op": "remove", "path": "/instance_info/" + field}})
+		}
+		drive, err := os.ReadFile("../../server/iso/testdata/ironicclient.iso.gz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.target(c.admin, id, object{"target": "rebuild", "configdrive": base64.StdEncoding.EncodeToString(drive)}, "active")
+		for text, says := range map[string]string{"http://192.0.2.1/drive": "not fetched", "H4sI?": "base64", base64.StdEncoding.EncodeToString(drive[:99]): "damaged", "eA==": "no image"} {
+			err := c.admin.Do(t.Context(), "PUT", "baremetal", "/v1/nodes/"+id+"/states/provision", object{"target": "rebuild", "configdrive": text}, nil)
+			if wantFault(t, err, fault.Invalid); err == nil || !strings.Contains(err.Error(), says) {
+				t.Errorf("the config drive %.30q: %v, want it to say %q", text, err, says)
+			}
+		}
 
 		bm[any](c, c.admin, "PATCH", "/nodes/"+id, []object{{"op": "replace", "path": "/protected", "value": true}, {"op": "add", "path": "/protected_reason", "value": "precious"}})
-		err := c.admin.Do(t.Context(), "PUT", "baremetal", "/v1/nodes/"+id+"/states/provision", object{"target": "deleted"}, nil)
+		err = c.admin.Do(t.Context(), "PUT", "baremetal", "/v1/nodes/"+id+"/states/provision", object{"target": "deleted"}, nil)
 		if wantFault(t, err, fault.Denied); err == nil || !strings.Contains(err.Error(), "precious") {
 			t.Errorf("undeploying a protected node: %v", err)
 		}
