@@ -37,8 +37,14 @@ func (s *Service) Bind(ctx context.Context, tx db.Tx, o Owner, id, server, mac s
 
 // Unbind frees the ports of a server, in the caller's transaction: those that were made for it go away.
 func (s *Service) Unbind(ctx context.Context, tx db.Tx, server string) error {
-	if _, err := tx.NewDelete().Model((*Port)(nil)).Where("device_id = ? AND made_by = ?", server, server).Exec(ctx); err != nil {
+	var gone []Port
+	if err := tx.NewRaw("DELETE FROM port WHERE device_id = ? AND made_by = ? RETURNING *", server, server).Scan(ctx, &gone); err != nil {
 		return fault.E(fault.Internal, "deleting the server's ports", err)
+	}
+	for i := range gone {
+		if err := loseFloating(ctx, tx, &Port{ID: gone[i].ID}); err != nil {
+			return err
+		}
 	}
 	if err := s.Loosen(ctx, tx, server); err != nil {
 		return err
