@@ -60,7 +60,8 @@ type seat struct {
 	ended  bool
 	failed int // times in a row
 	after  time.Time
-	nat    *nat // of a router that is being served
+	told   string // why it is not served, as the log said
+	nat    *nat   // of a router that is being served
 }
 
 // Run serves until ctx ends.
@@ -175,14 +176,14 @@ func (a *Agent) begin(ctx context.Context, id string, s *seat) {
 	a.wait.Go(func() {
 		defer stop()
 		_, err := a.Leases.WithLease(on, Subjects+id, a.holder, func(ctx context.Context) error {
-			a.Log.Info("serving a router", "router", id)
-			return s.serve(ctx, a.Plug)
+			return s.serve(ctx, a.Plug, func() { a.Log.Info("serving a router", "router", id) })
 		})
-		if err != nil && on.Err() == nil {
-			a.Log.Warn("a router is not served for now", "router", id, "error", err)
-		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
+		if err != nil && on.Err() == nil && s.told != err.Error() {
+			s.told = err.Error()
+			a.Log.Warn("a router is not served for now", "router", id, "error", err)
+		}
 		if s.failed++; err == nil {
 			s.failed = 0
 		}
@@ -191,7 +192,7 @@ func (a *Agent) begin(ctx context.Context, id string, s *seat) {
 }
 
 // serve forwards for a router while its lease is held. Flows outlive changes of the router's wires.
-func (s *seat) serve(ctx context.Context, plug Plug) error {
+func (s *seat) serve(ctx context.Context, plug Plug, begun func()) error {
 	n := newNAT()
 	for ctx.Err() == nil {
 		p := s.current()
@@ -201,7 +202,10 @@ func (s *seat) serve(ctx context.Context, plug Plug) error {
 			return err
 		}
 		s.mu.Lock()
-		s.nat, s.failed = n, 0
+		if s.nat == nil {
+			begun()
+		}
+		s.nat, s.failed, s.told = n, 0, ""
 		s.mu.Unlock()
 		if err := s.forward(ctx, r, p); err != nil {
 			return err

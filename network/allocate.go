@@ -41,6 +41,9 @@ func (s *Service) allocate(ctx context.Context, tx db.Tx, p *Port, had []FixedIP
 	})
 	a := allocation{tx: tx, port: p, had: map[string][]string{}, out: []FixedIP{}}
 	for _, ip := range had {
+		if slices.ContainsFunc(p.FixedIPs, func(w FixedIP) bool { return w.Address == ip.Address }) {
+			continue // it is wished for itself
+		}
 		a.had[ip.SubnetID] = append(a.had[ip.SubnetID], ip.Address)
 	}
 	for _, sub := range subs {

@@ -142,7 +142,7 @@ func (s *Service) setGateway(ctx context.Context, tx db.Tx, o Owner, r *Router, 
 			return err
 		}
 		had := gate.FixedIPs
-		gate.FixedIPs = g.FixedIPs
+		gate.FixedIPs = unmet(g.FixedIPs, had)
 		if err := s.allocate(ctx, tx, gate, had); err != nil {
 			return err
 		}
@@ -159,6 +159,15 @@ func (s *Service) setGateway(ctx context.Context, tx db.Tx, o Owner, r *Router, 
 		return fault.Field("external_gateway_info", "the external network has no IPv4 subnet yet")
 	}
 	return nil
+}
+
+// unmet are wishes without those for any address of a subnet that one is met by which the port has and keeps.
+func unmet(wishes, had []FixedIP) []FixedIP {
+	return slices.DeleteFunc(slices.Clone(wishes), func(w FixedIP) bool {
+		return w.Address == "" && slices.ContainsFunc(had, func(ip FixedIP) bool {
+			return ip.SubnetID == w.SubnetID && slices.ContainsFunc(wishes, func(kept FixedIP) bool { return kept.Address == ip.Address })
+		})
+	})
 }
 
 // dropGateway takes a router's way out away. Floating addresses that come in by it are a Conflict.

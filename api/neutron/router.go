@@ -23,7 +23,7 @@ type routerBody struct {
 	AdminUp     *bool                     `json:"admin_state_up"`
 	Gateway     optional[gatewayBody]     `json:"external_gateway_info"`
 	Routes      optional[[]network.Route] `json:"routes"`
-	Tags        tagsBody                  `json:"tags"`
+	Tags        optional[[]string]        `json:"tags"`
 	TenantID    string                    `json:"tenant_id" on:"post"`
 	ProjectID   string                    `json:"project_id" on:"post"`
 }
@@ -57,7 +57,7 @@ func (n *neutron) routerKind() kind[network.Router, routerBody] {
 
 func routerDoc(_ *api.Request, rt network.Router) api.Object {
 	d := api.Object{"id": rt.ID, "name": rt.Name, "description": rt.Description, "tenant_id": rt.ProjectID, "project_id": rt.ProjectID,
-		"admin_state_up": rt.AdminUp, "status": "ACTIVE", "external_gateway_info": nil, "routes": orEmpty(rt.Routes), "tags": tags(rt.Tags, rt.Labels),
+		"admin_state_up": rt.AdminUp, "status": "ACTIVE", "external_gateway_info": nil, "routes": orEmpty(rt.Routes), "tags": orEmpty(rt.Labels),
 		"revision_number": rt.Revision, "created_at": api.Time(rt.CreatedAt), "updated_at": api.Time(rt.UpdatedAt)}
 	if rt.NetworkID != "" {
 		d["external_gateway_info"] = api.Object{"network_id": rt.NetworkID, "enable_snat": rt.SNAT, "external_fixed_ips": orEmpty(rt.Outside)}
@@ -70,7 +70,18 @@ func (b routerBody) apply(rt *network.Router) error {
 	api.Set(&rt.Description, b.Description)
 	api.Set(&rt.AdminUp, b.AdminUp)
 	b.Routes.into(&rt.Routes)
-	return b.Tags.into(&rt.Tags, &rt.Labels)
+	return label(b.Tags, &rt.Labels)
+}
+
+// label sets the tags of a thing that has OpenStack's alone.
+func label(given optional[[]string], labels *network.Labels) (err error) {
+	if given.given {
+		*labels = nil
+	}
+	if given.value != nil {
+		*labels, err = network.NewLabels(*given.value)
+	}
+	return err
 }
 
 // gateway is the way out that a client asks for; nil when it says nothing of it.
@@ -187,15 +198,15 @@ func (n *neutron) removeRoutes(w http.ResponseWriter, r *api.Request) error {
 }
 
 type floatingBody struct {
-	Description  *string          `json:"description"`
-	PortID       optional[string] `json:"port_id"`
-	FixedAddress optional[string] `json:"fixed_ip_address"`
-	Tags         tagsBody         `json:"tags"`
-	NetworkID    string           `json:"floating_network_id" on:"post"`
-	Address      string           `json:"floating_ip_address" on:"post" for:"operators"`
-	SubnetID     string           `json:"subnet_id" on:"post"`
-	TenantID     string           `json:"tenant_id" on:"post"`
-	ProjectID    string           `json:"project_id" on:"post"`
+	Description  *string            `json:"description"`
+	PortID       optional[string]   `json:"port_id"`
+	FixedAddress optional[string]   `json:"fixed_ip_address"`
+	Tags         optional[[]string] `json:"tags"`
+	NetworkID    string             `json:"floating_network_id" on:"post"`
+	Address      string             `json:"floating_ip_address" on:"post" for:"operators"`
+	SubnetID     string             `json:"subnet_id" on:"post"`
+	TenantID     string             `json:"tenant_id" on:"post"`
+	ProjectID    string             `json:"project_id" on:"post"`
 }
 
 func (n *neutron) floatingKind() kind[network.FloatingIP, floatingBody] {
@@ -212,7 +223,7 @@ func floatingDoc(_ *api.Request, f network.FloatingIP) api.Object {
 	}
 	return api.Object{"id": f.ID, "description": f.Description, "tenant_id": f.ProjectID, "project_id": f.ProjectID, "floating_network_id": f.NetworkID,
 		"floating_ip_address": f.Address, "port_id": orNull(f.PortID), "fixed_ip_address": orNull(f.FixedAddress), "router_id": orNull(f.RouterID), "status": status,
-		"tags": tags(f.Tags, f.Labels), "revision_number": f.Revision, "created_at": api.Time(f.CreatedAt), "updated_at": api.Time(f.UpdatedAt)}
+		"tags": orEmpty(f.Labels), "revision_number": f.Revision, "created_at": api.Time(f.CreatedAt), "updated_at": api.Time(f.UpdatedAt)}
 }
 
 func (b floatingBody) apply(f *network.FloatingIP) error {
@@ -222,7 +233,7 @@ func (b floatingBody) apply(f *network.FloatingIP) error {
 	}
 	b.PortID.into(&f.PortID)
 	b.FixedAddress.into(&f.FixedAddress)
-	return b.Tags.into(&f.Tags, &f.Labels)
+	return label(b.Tags, &f.Labels)
 }
 
 func (n *neutron) createFloatingIPs(r *api.Request, bodies []floatingBody) ([]network.FloatingIP, error) {

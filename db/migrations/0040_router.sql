@@ -37,8 +37,10 @@ CREATE INDEX floating_ip_project ON floating_ip (project_id);
 CREATE INDEX floating_ip_network ON floating_ip (network_id);
 CREATE INDEX floating_ip_router ON floating_ip (router_id) WHERE router_id <> '';
 CREATE UNIQUE INDEX floating_ip_port ON floating_ip (port_id, fixed_address, network_id) WHERE port_id <> '';
+CREATE INDEX port_owner ON port (device_owner);
 
 -- +goose Down
+DROP INDEX port_owner;
 DROP TABLE floating_ip;
 DROP TABLE router;
 ALTER TABLE network DROP COLUMN external;
