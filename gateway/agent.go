@@ -26,13 +26,17 @@ type Leases interface {
 // Subjects is what the subjects of routers' leases begin with.
 const Subjects = "router/"
 
-// Agent serves routers that no other process serves.
-type Agent struct {
+// Options are what an Agent works with.
+type Options struct {
 	Routers *network.Service
 	Leases  Leases
 	Plug    Plug
 	Log     *slog.Logger
+}
 
+// Agent serves routers that no other process serves.
+type Agent struct {
+	Options
 	holder workflow.Holder
 	mu     sync.Mutex
 	seats  map[string]*seat
@@ -64,9 +68,13 @@ type seat struct {
 	nat    *nat   // of a router that is being served
 }
 
+// NewAgent makes an agent.
+func NewAgent(o Options) *Agent {
+	return &Agent{Options: o, holder: workflow.Holder(uuid.NewString()), seats: map[string]*seat{}}
+}
+
 // Run serves until ctx ends.
 func (a *Agent) Run(ctx context.Context) error {
-	a.holder, a.seats = workflow.Holder(uuid.NewString()), map[string]*seat{}
 	defer a.wait.Wait()
 	a.wait.Go(func() { a.renew(ctx) })
 	t := time.NewTicker(every)

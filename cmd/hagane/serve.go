@@ -306,7 +306,7 @@ func (c *cloud) run(ctx context.Context) error {
 	up := &uplinks{trunks: trunks, networks: c.networks}
 	defer up.close()
 	if c.o.has("gateway") {
-		a := &gateway.Agent{Routers: c.networks, Leases: c.engine, Plug: up.everywhere, Log: c.log}
+		a := gateway.NewAgent(gateway.Options{Routers: c.networks, Leases: c.engine, Plug: up.everywhere, Log: c.log})
 		c.metrics.Routers(a.Figures)
 		g.Go(func() error { return a.Run(gctx) })
 	}
