@@ -36,11 +36,9 @@ import (
 	"github.com/hagane-cloud/hagane/conductor"
 	"github.com/hagane-cloud/hagane/db"
 	"github.com/hagane-cloud/hagane/fault"
-	"github.com/hagane-cloud/hagane/gateway"
 	"github.com/hagane-cloud/hagane/idempotency"
 	"github.com/hagane-cloud/hagane/identity"
 	"github.com/hagane-cloud/hagane/image"
-	"github.com/hagane-cloud/hagane/netboot"
 	"github.com/hagane-cloud/hagane/network"
 	"github.com/hagane-cloud/hagane/network/trunk"
 	"github.com/hagane-cloud/hagane/node"
@@ -299,23 +297,11 @@ func (c *cloud) run(ctx context.Context) error {
 			return err
 		})
 	}
-	trunks, err := newTrunks(c.o.trunks, c.log)
+	up, err := c.serveNetworks(gctx, g)
 	if err != nil {
 		return err
 	}
-	up := &uplinks{trunks: trunks, networks: c.networks}
 	defer up.close()
-	if c.o.has("gateway") {
-		a := gateway.NewAgent(gateway.Options{Routers: c.networks, Leases: c.engine, Plug: up.everywhere, Log: c.log})
-		c.metrics.Routers(a.Figures)
-		g.Go(func() error { return a.Run(gctx) })
-	}
-	if c.o.has("dhcp") {
-		files := netboot.Files{Kernel: filepath.Join(c.o.ramdisk, "vmlinuz"), Initramfs: filepath.Join(c.o.ramdisk, "initramfs"),
-			BIOS: filepath.Join(c.o.ipxe, "undionly.kpxe"), UEFI: filepath.Join(c.o.ipxe, "snponly.efi")}
-		a := &dhcpAgent{uplinks: up, db: c.db, nodes: c.nodes, images: c.images, servers: c.servers, files: files, silent: c.o.noDHCP, log: c.log}
-		g.Go(func() error { return a.run(gctx) })
-	}
 	err = g.Wait()
 	if ctx.Err() != nil {
 		c.log.Info("stopped")

@@ -7,10 +7,15 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"path/filepath"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/hagane-cloud/hagane/fault"
+	"github.com/hagane-cloud/hagane/gateway"
 	"github.com/hagane-cloud/hagane/lab/netstack"
+	"github.com/hagane-cloud/hagane/netboot"
 	"github.com/hagane-cloud/hagane/network"
 	"github.com/hagane-cloud/hagane/network/fabric"
 	"github.com/hagane-cloud/hagane/network/trunk"
@@ -49,6 +54,27 @@ func newTrunks(specs []trunk.Spec, log *slog.Logger) (map[string]*trunk.Trunk, e
 type uplinks struct {
 	trunks   map[string]*trunk.Trunk // by NIC
 	networks *network.Service
+}
+
+// serveNetworks begins to serve networks and forward between them, as the roles say, and returns what is to be closed after that.
+func (c *cloud) serveNetworks(ctx context.Context, g *errgroup.Group) (*uplinks, error) {
+	trunks, err := newTrunks(c.o.trunks, c.log)
+	if err != nil {
+		return nil, err
+	}
+	up := &uplinks{trunks: trunks, networks: c.networks}
+	if c.o.has("gateway") {
+		a := gateway.NewAgent(gateway.Options{Routers: c.networks, Leases: c.engine, Plug: up.everywhere, Log: c.log})
+		c.metrics.Routers(a.Figures)
+		g.Go(func() error { return a.Run(ctx) })
+	}
+	if c.o.has("dhcp") {
+		files := netboot.Files{Kernel: filepath.Join(c.o.ramdisk, "vmlinuz"), Initramfs: filepath.Join(c.o.ramdisk, "initramfs"),
+			BIOS: filepath.Join(c.o.ipxe, "undionly.kpxe"), UEFI: filepath.Join(c.o.ipxe, "snponly.efi")}
+		a := &dhcpAgent{uplinks: up, db: c.db, nodes: c.nodes, images: c.images, servers: c.servers, files: files, silent: c.o.noDHCP, log: c.log}
+		g.Go(func() error { return a.run(ctx) })
+	}
+	return up, nil
 }
 
 // sockets returns where it plugs itself in: NICs, or else switches.
