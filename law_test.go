@@ -27,6 +27,7 @@ var law = []struct {
 	{[]string{"audit", "idempotency"}, []string{"api", "agent", "bmc", "conductor", "identity", "image", "lab", "netboot", "network", "node", "server", "workflow"}, "they record what was asked, whatever it was about"},
 	{[]string{"identity"}, []string{"api", "image", "network", "node", "server", "netboot"}, "it vouches for callers and owns nothing else"},
 	{[]string{"image", "network"}, []string{"api", "node", "server", "netboot"}, "a noun does not know who uses it"},
+	{[]string{"gateway"}, []string{"api", "agent", "bmc", "cmd", "conductor", "identity", "image", "netboot", "node", "server", "network/fabric"}, "it forwards by plans, and knows neither servers nor switches"},
 	{[]string{"node"}, []string{"api", "server", "image", "netboot", "identity", "lab"}, "the physical does not know the logical"},
 	{[]string{"server"}, []string{"api", "bmc/", "netboot", "lab", "network/fabric"}, "only conductors touch hardware, by a node's steps"},
 	{[]string{"api"}, []string{"db", "lab", "conductor", "netboot", "bmc/redfish", "bmc/ipmi", "bmc/ribcl", "bmc/wsman", "bmc/scci", "bmc/fake", "bmc/wire", "network/fabric"}, "a dialect translates for a service"},

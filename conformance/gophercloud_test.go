@@ -133,8 +133,17 @@ func (c *cloud) gophercloudEnv() []string {
 	return []string{
 		"OS_AUTH_URL=" + c.rc["OS_AUTH_URL"], "OS_USERNAME=" + c.rc["OS_USERNAME"], "OS_PASSWORD=" + c.rc["OS_PASSWORD"], "OS_DOMAIN_NAME=Default",
 		"OS_PROJECT_NAME=" + c.rc["OS_PROJECT_NAME"], "OS_REGION_NAME=" + c.rc["OS_REGION_NAME"], "OS_BRANCH=master", "OS_CLIENT_CONFIG_FILE=", "OS_CLOUD=",
-		"OS_POOL_NAME=unset", "OS_EXTGW_ID=unset",
+		"OS_POOL_NAME=unset", "OS_EXTGW_ID=" + c.outside("outside", "203.0.113.0/24"),
 	}
+}
+
+// outside makes an external network with a subnet and returns its id.
+func (c *cloud) outside(name, cidr string) string {
+	c.Helper()
+	var n struct{ Network struct{ ID string } }
+	c.call("POST", "/network/v2.0/networks", object{"network": object{"name": name, "router:external": true}}, &n)
+	c.call("POST", "/network/v2.0/subnets", object{"subnet": object{"network_id": n.Network.ID, "cidr": cidr, "ip_version": 4, "enable_dhcp": false}}, nil)
+	return n.Network.ID
 }
 
 // gophercloudMember makes a user with the role member on a project, and returns how its tests reach the cloud as that.

@@ -46,6 +46,33 @@ resource "openstack_networking_port_v2" "port" {
   }
 }
 
+resource "openstack_networking_network_v2" "outside" {
+  name     = "outside"
+  external = true
+}
+
+resource "openstack_networking_subnet_v2" "outside" {
+  network_id = openstack_networking_network_v2.outside.id
+  cidr       = "203.0.113.0/24"
+}
+
+resource "openstack_networking_router_v2" "router" {
+  name                = "terraform"
+  external_network_id = openstack_networking_network_v2.outside.id
+  depends_on          = [openstack_networking_subnet_v2.outside]
+}
+
+resource "openstack_networking_router_interface_v2" "interface" {
+  router_id = openstack_networking_router_v2.router.id
+  subnet_id = openstack_networking_subnet_v2.subnet.id
+}
+
+resource "openstack_networking_floatingip_v2" "floating" {
+  pool       = openstack_networking_network_v2.outside.name
+  port_id    = openstack_networking_port_v2.port.id
+  depends_on = [openstack_networking_router_interface_v2.interface]
+}
+
 resource "openstack_compute_keypair_v2" "key" {
   name = "terraform"
 }

@@ -41,9 +41,15 @@ func (s *Service) allocate(ctx context.Context, tx db.Tx, p *Port, had []FixedIP
 	})
 	a := allocation{tx: tx, port: p, had: map[string][]string{}, out: []FixedIP{}}
 	for _, ip := range had {
+		if slices.ContainsFunc(p.FixedIPs, func(w FixedIP) bool { return w.Address == ip.Address }) {
+			continue // it is wished for itself
+		}
 		a.had[ip.SubnetID] = append(a.had[ip.SubnetID], ip.Address)
 	}
 	for _, sub := range subs {
+		if outside := p.DeviceOwner == gatewayOwner || p.DeviceOwner == floatingOwner; outside && sub.IPVersion != 4 {
+			continue // routers carry IPv4
+		}
 		if len(sub.ServiceTypes) == 0 || slices.Contains(sub.ServiceTypes, p.DeviceOwner) {
 			a.subs = append(a.subs, sub)
 		}
@@ -113,7 +119,7 @@ func (a *allocation) wish(ctx context.Context, w FixedIP) error {
 		}
 		w.Address = parsed.String()
 	}
-	sub, err := fit(a.subs, w)
+	sub, err := fit(a.subs, w, a.port.DeviceOwner == interfaceOwner)
 	if err != nil {
 		return err
 	}
@@ -146,8 +152,8 @@ func (a *allocation) take(ctx context.Context, sub Subnet, address string) error
 	return nil
 }
 
-// fit returns the subnet of a wish.
-func fit(subs []Subnet, w FixedIP) (Subnet, error) {
+// fit returns the subnet of a wish. Only a router may have a subnet's gateway.
+func fit(subs []Subnet, w FixedIP, router bool) (Subnet, error) {
 	for _, sub := range subs {
 		if w.SubnetID != "" && w.SubnetID != sub.ID {
 			continue
@@ -156,7 +162,7 @@ func fit(subs []Subnet, w FixedIP) (Subnet, error) {
 			return sub, nil
 		}
 		if inPrefix(w.Address, sub.Prefix()) {
-			if w.Address == sub.Gateway {
+			if w.Address == sub.Gateway && !router {
 				return sub, reason("IpAddressInUse", fault.Field("fixed_ips", "%s is the subnet's gateway", w.Address))
 			}
 			if sub.IPVersion == 4 && (w.Address == sub.Prefix().Addr().String() || w.Address == end(sub.Prefix()).String()) {

@@ -42,8 +42,8 @@ func (s *Service) PortTx(ctx context.Context, tx db.Tx, id string) (Port, error)
 
 // Unbind frees the ports of a server, in the caller's transaction: those that were made for it go away.
 func (s *Service) Unbind(ctx context.Context, tx db.Tx, server string) error {
-	if _, err := tx.NewDelete().Model((*Port)(nil)).Where("device_id = ? AND made_by = ?", server, server).Exec(ctx); err != nil {
-		return fault.E(fault.Internal, "deleting the server's ports", err)
+	if _, err := dropMade(ctx, tx, server, "TRUE"); err != nil {
+		return err
 	}
 	if err := s.Loosen(ctx, tx, server); err != nil {
 		return err
@@ -54,19 +54,29 @@ func (s *Service) Unbind(ctx context.Context, tx db.Tx, server string) error {
 
 // Release frees one port of a server, in the caller's transaction: it goes away if it was made for the server.
 func (s *Service) Release(ctx context.Context, tx db.Tx, server, id string) error {
-	res, err := tx.NewDelete().Model((*Port)(nil)).Where("id = ? AND device_id = ? AND made_by = ?", id, server, server).Exec(ctx)
-	if err != nil {
-		return fault.E(fault.Internal, "deleting the server's port", err)
-	}
-	if n, err := res.RowsAffected(); err != nil || n > 0 {
+	if n, err := dropMade(ctx, tx, server, "id = ?", id); err != nil || n > 0 {
 		return err
 	}
 	if err := s.loosen(ctx, tx, Query{Where: map[string][]string{"device_id": {server}, "id": {id}}}); err != nil {
 		return err
 	}
-	_, err = tx.NewUpdate().Model((*Port)(nil)).Set("device_id = ''").Set("device_owner = ''").Set("revision = revision + 1").Set("updated_at = ?", db.Now()).
+	_, err := tx.NewUpdate().Model((*Port)(nil)).Set("device_id = ''").Set("device_owner = ''").Set("revision = revision + 1").Set("updated_at = ?", db.Now()).
 		Where("id = ? AND device_id = ?", id, server).Exec(ctx)
 	return err
+}
+
+// dropMade deletes ports that were made for a server, and returns how many. Their floating addresses lead nowhere after that.
+func dropMade(ctx context.Context, tx db.Tx, server, which string, args ...any) (int, error) {
+	var gone []string
+	if err := tx.NewRaw("DELETE FROM port WHERE device_id = ? AND made_by = ? AND "+which+" RETURNING id", append([]any{server, server}, args...)...).Scan(ctx, &gone); err != nil {
+		return 0, fault.E(fault.Internal, "deleting the server's ports", err)
+	}
+	for _, id := range gone {
+		if err := loseFloating(ctx, tx, &Port{ID: id}); err != nil {
+			return 0, err
+		}
+	}
+	return len(gone), nil
 }
 
 // Loosen takes a server's ports off the NICs that they were bound to, in the caller's transaction: the NICs' MACs

@@ -11,7 +11,8 @@ import (
 )
 
 // labelledNouns are the nouns with labels, by the names of their collections.
-var labelledNouns = map[string]*noun{"networks": networkNoun, "subnets": subnetNoun, "ports": portNoun, "subnetpools": poolNoun, "security-groups": groupNoun}
+var labelledNouns = map[string]*noun{"networks": networkNoun, "subnets": subnetNoun, "ports": portNoun, "subnetpools": poolNoun, "security-groups": groupNoun,
+	"routers": routerNoun, "floatingips": floatingNoun}
 
 // Bounds of labels.
 const (

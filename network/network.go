@@ -26,6 +26,7 @@ type Network struct {
 	MTU                              int  // bytes
 	VLAN                             int  `bun:"vlan"`
 	PortSecurity                     bool // what ports have that do not say
+	External                         bool // routers lead to it; every project sees it
 	Tags                             map[string]string
 	Labels                           Labels
 	Revision                         int64

@@ -58,6 +58,7 @@ type noun struct {
 	name, table string
 	missing     string // the type of the fault that there is none
 	shared      bool   // projects may share it
+	external    bool   // it may be external, and then every project sees it, though not what is part of it
 	labels      bool   // it can have labels
 	within      *noun  // what it is a part of: whoever sees that sees it
 	at          string // the column that names what it is a part of
@@ -70,6 +71,9 @@ func (n *noun) visible(q *bun.SelectQuery, o Owner) *bun.SelectQuery {
 		return q
 	}
 	where, args := n.sees(o)
+	if n.external {
+		where = "(external OR " + where + ")"
+	}
 	return q.Where(where, args...)
 }
 

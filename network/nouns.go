@@ -2,11 +2,11 @@ package network
 
 // The nouns, with the attributes that lists filter and sort by.
 var (
-	networkNoun = &noun{name: "network", table: "network", missing: "NetworkNotFound", labels: true, shared: true, attributes: standard(attributes{
+	networkNoun = &noun{name: "network", table: "network", missing: "NetworkNotFound", labels: true, shared: true, external: true, attributes: standard(attributes{
 		"name": {sql: "name"}, "description": {sql: "description"}, "admin_state_up": {sql: "admin_up", form: truth}, "shared": {sql: "shared", form: truth},
 		"plane": {sql: "plane"}, "mtu": {sql: "mtu", form: number}, "port_security_enabled": {sql: "port_security", form: truth},
 		"status":                    {sql: "'ACTIVE' IN (?)", condition: true},
-		"router:external":           {sql: "FALSE IN (?)", form: truth, condition: true},
+		"router:external":           {sql: "external", form: truth},
 		"provider:network_type":     {sql: "'vlan' IN (?)", condition: true},
 		"provider:physical_network": {sql: "plane"}, "provider:segmentation_id": {sql: "vlan", form: number}})}
 	subnetNoun = &noun{name: "subnet", table: "subnet", missing: "SubnetNotFound", labels: true, within: networkNoun, at: "network_id", attributes: standard(attributes{
@@ -42,6 +42,11 @@ var (
 			"remote_address_group_id": {sql: "remote_address_group"}})}
 	addressGroupNoun = &noun{name: "address_group", table: "address_group", missing: "AddressGroupNotFound", shared: true, attributes: standard(attributes{
 		"name": {sql: "name"}, "description": {sql: "description"}, "shared": {sql: "shared", form: truth}})}
+	routerNoun = &noun{name: "router", table: "router", missing: "RouterNotFound", labels: true, attributes: standard(attributes{
+		"name": {sql: "name"}, "description": {sql: "description"}, "admin_state_up": {sql: "admin_up", form: truth}, "status": {sql: "'ACTIVE' IN (?)", condition: true}})}
+	floatingNoun = &noun{name: "floating IP", table: "floating_ip", missing: "FloatingIPNotFound", labels: true, attributes: standard(attributes{
+		"description": {sql: "description"}, "floating_network_id": {sql: "network_id"}, "floating_ip_address": {sql: "address"}, "fixed_ip_address": {sql: "fixed_address"},
+		"port_id": {sql: "port_id"}, "router_id": {sql: "router_id"}, "status": {sql: "CASE WHEN port_id <> '' THEN 'ACTIVE' ELSE 'DOWN' END"}})}
 	policyNoun = &noun{name: "rbac_policy", table: "network_policy", missing: "RbacPolicyNotFound", attributes: standard(attributes{
 		"object_type": {sql: "object_type"}, "object_id": {sql: "object_id"}, "action": {sql: "action"}, "target_tenant": {sql: "target"}, "target_project": {sql: "target"}})}
 )

@@ -19,8 +19,8 @@ func (s *Service) CreatePorts(ctx context.Context, o Owner, ps []NewPort) ([]Por
 	out := make([]Port, len(ps))
 	err := s.DB.Tx(ctx, func(ctx context.Context, tx db.Tx) (err error) {
 		for i, p := range ps {
-			if p.DeviceOwner == serverOwner {
-				return claimed()
+			if ours(p.DeviceOwner) {
+				return claimed(p.DeviceOwner)
 			}
 			if out[i], err = s.addPort(ctx, tx, o, p); err != nil {
 				return err
@@ -50,8 +50,15 @@ func (s *Service) addPort(ctx context.Context, tx db.Tx, o Owner, w NewPort) (Po
 	if err != nil {
 		return p, err
 	}
-	if err := s.spend(ctx, tx, p.ProjectID, "port", 1); err != nil {
-		return p, err
+	if n.External && o != "" {
+		if err := mayPlug(ctx, tx, o, n); err != nil {
+			return p, err
+		}
+	}
+	if p.ProjectID != "" { // nobody's are the cloud's own
+		if err := s.spend(ctx, tx, p.ProjectID, "port", 1); err != nil {
+			return p, err
+		}
 	}
 	if err := lock(ctx, tx, networkNoun, n.ID); err != nil { // it may be deleted since
 		return p, err
@@ -88,9 +95,22 @@ func (s *Service) addPort(ctx context.Context, tx db.Tx, o Owner, w NewPort) (Po
 	return p, s.allocate(ctx, tx, &p, nil)
 }
 
-// claimed refuses a client that says that its port is a server's: servers' metadata go by that.
-func claimed() error {
-	return fault.Field("device_owner", "%s is said of the ports of servers only, when they are made", serverOwner)
+// mayPlug refuses a port on an external network to those who only see it because it is external.
+func mayPlug(ctx context.Context, tx db.Tx, o Owner, n Network) error {
+	where, args := networkNoun.sees(o)
+	own, err := tx.NewSelect().Model((*Network)(nil)).Where("id = ?", n.ID).Where(where, args...).Exists(ctx)
+	if err == nil && !own {
+		return fault.Errorf(fault.Denied, "the network %s is external: reach it by a router, or by a floating address", n.ID)
+	}
+	return err
+}
+
+// ours reports whether a device is a server or a router of the cloud's: servers' metadata and routers' ways go by that.
+func ours(deviceOwner string) bool { return deviceOwner == serverOwner || ofRouter(deviceOwner) }
+
+// claimed refuses a client that says itself that its port is a server's or a router's.
+func claimed(deviceOwner string) error {
+	return fault.Field("device_owner", "%s is said of ports of servers and routers only, when they are made or given one", deviceOwner)
 }
 
 func macInUse(mac string) error {
@@ -238,8 +258,11 @@ func (s *Service) EditPort(ctx context.Context, o Owner, id string, rev int64, f
 		if full.DeviceOwner == serverOwner && (p.DeviceID != full.DeviceID || p.DeviceOwner != full.DeviceOwner || p.MAC != full.MAC) {
 			return reason("PortBound", fault.Errorf(fault.Conflict, "the port is in use by a server; delete that first"))
 		}
-		if p.DeviceOwner == serverOwner && full.DeviceOwner != serverOwner {
-			return claimed()
+		if ours(p.DeviceOwner) && p.DeviceOwner != full.DeviceOwner {
+			return claimed(p.DeviceOwner)
+		}
+		if ofRouter(full.DeviceOwner) && !sameForRouter(p, &full) {
+			return reason("PortBound", fault.Errorf(fault.Conflict, "the port is a router's, and its device, addresses and security can not be changed; take it off the router first"))
 		}
 		if err := p.check(); err != nil {
 			return err
@@ -264,16 +287,22 @@ func (s *Service) EditPort(ctx context.Context, o Owner, id string, rev int64, f
 		if _, err := tx.NewDelete().Model((*FixedIP)(nil)).Where("port_id = ?", id).Exec(ctx); err != nil {
 			return err
 		}
-		return s.allocate(ctx, tx, p, full.FixedIPs)
+		if err := s.allocate(ctx, tx, p, full.FixedIPs); err != nil {
+			return err
+		}
+		return loseFloating(ctx, tx, p)
 	})
 }
 
-// DeletePort forgets a port of the owner. One that a server uses is a Conflict.
+// DeletePort forgets a port of the owner. One that a server or a router uses is a Conflict. Floating addresses of it are free again.
 func (s *Service) DeletePort(ctx context.Context, o Owner, id string, rev int64) error {
-	return remove(ctx, s, portNoun, o, id, rev, func(_ context.Context, _ db.Tx, p Port) error {
+	return remove(ctx, s, portNoun, o, id, rev, func(ctx context.Context, tx db.Tx, p Port) error {
 		if p.DeviceOwner == serverOwner {
 			return reason("PortInUse", fault.Errorf(fault.Conflict, "the port is in use by the server %s; delete that first", p.DeviceID))
 		}
-		return nil
+		if ofRouter(p.DeviceOwner) {
+			return reason("ServicePortInUse", fault.Errorf(fault.Conflict, "the port can not be deleted by itself: it is %s of %s, which it goes away with", p.DeviceOwner, p.DeviceID))
+		}
+		return loseFloating(ctx, tx, &Port{ID: id})
 	})
 }

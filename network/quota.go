@@ -12,15 +12,15 @@ import (
 // Unlimited is a quota that bounds nothing.
 const Unlimited = -1
 
-// quotas are what is counted a project, with the defaults of OpenStack. Those without a table are kept for what is not
-// served: nothing of them is ever used.
+// quotas are what is counted a project, with the defaults of OpenStack. One without a table is kept for what is not
+// served: nothing of it is ever used.
 var quotas = []struct {
 	resource, table string
 	amount          int
 }{
 	{"network", "network", 100}, {"subnet", "subnet", 100}, {"port", "port", 500}, {"subnetpool", "subnet_pool", Unlimited},
 	{"security_group", "security_group", 10}, {"security_group_rule", "security_group_rule", 100}, {"rbac_policy", "network_policy", 10},
-	{"address_group", "address_group", 10}, {"address_scope", "address_scope", 10}, {"router", "", 10}, {"floatingip", "", 50}, {"trunk", "", Unlimited},
+	{"address_group", "address_group", 10}, {"address_scope", "address_scope", 10}, {"router", "router", 10}, {"floatingip", "floating_ip", 50}, {"trunk", "", Unlimited},
 }
 
 // Quota is how much of a resource a project may have and has.

@@ -196,6 +196,11 @@ func (s *Service) EditNetwork(ctx context.Context, o Owner, id string, rev int64
 				return fault.Field("mtu", "must be %d at least on a network with IPv6 subnets", leastMTU6)
 			}
 		}
+		if was.External && !n.External {
+			if err := notLedTo(ctx, tx, id); err != nil {
+				return err
+			}
+		}
 		if n.Shared != was.Shared {
 			if err := s.setShared(ctx, tx, networkNoun, n.ProjectID, id, n.Shared); err != nil {
 				return err
@@ -209,6 +214,15 @@ func (s *Service) EditNetwork(ctx context.Context, o Owner, id string, rev int64
 	ns := []Network{n}
 	err = fillNetworks(ctx, s.DB.Read(), ns)
 	return ns[0], err
+}
+
+// notLedTo is a Conflict while routers lead to a network, or floating addresses are of it.
+func notLedTo(ctx context.Context, tx db.Tx, id string) error {
+	count, err := tx.NewSelect().Model((*Port)(nil)).Where("network_id = ? AND device_owner IN (?)", id, bun.In([]string{gatewayOwner, floatingOwner})).Count(ctx)
+	if err == nil && count > 0 {
+		return reason("ExternalNetworkInUse", fault.Errorf(fault.Conflict, "%d routers and floating addresses use the network; take them away first", count))
+	}
+	return err
 }
 
 // DeleteNetwork forgets a network with its subnets. Ports on it are a Conflict.

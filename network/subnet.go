@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/uptrace/bun"
+
 	"github.com/hagane-cloud/hagane/db"
 	"github.com/hagane-cloud/hagane/fault"
 )
@@ -261,15 +263,26 @@ func (s *Service) EditSubnet(ctx context.Context, o Owner, id string, rev int64,
 		if sub.Gateway == gateway && slices.Equal(pools, sub.Pools) {
 			return nil
 		}
-		if err := sub.checkPools(sub.Prefix()); err != nil || sub.Gateway == "" {
+		if err := sub.checkPools(sub.Prefix()); err != nil || sub.Gateway == gateway {
 			return err
 		}
-		taken, err := tx.NewSelect().Model((*FixedIP)(nil)).Where("subnet_id = ? AND address = ?", id, sub.Gateway).Exists(ctx)
-		if err == nil && taken {
-			return reason("GatewayIpInUse", fault.Errorf(fault.Conflict, "the address %s is a port's; it can not be the gateway", sub.Gateway))
-		}
-		return err
+		return gatewayFree(ctx, tx, id, gateway, sub.Gateway)
 	})
+}
+
+// gatewayFree refuses to change a subnet's gateway when a router is there, or a port at the new one's address.
+func gatewayFree(ctx context.Context, tx db.Tx, id, was, now string) error {
+	var taken []string
+	if err := tx.NewSelect().Model((*FixedIP)(nil)).Column("address").Where("subnet_id = ? AND address IN (?)", id, bun.In([]string{was, now})).Scan(ctx, &taken); err != nil {
+		return err
+	}
+	switch {
+	case slices.Contains(taken, was):
+		return reason("GatewayIpInUse", fault.Errorf(fault.Conflict, "the gateway %s is a router's interface; take the subnet off the router first", was))
+	case slices.Contains(taken, now):
+		return reason("GatewayIpInUse", fault.Errorf(fault.Conflict, "the address %s is a port's; it can not be the gateway", now))
+	}
+	return nil
 }
 
 // DeleteSubnet forgets a subnet of the owner. Addresses in use are a Conflict.

@@ -12,7 +12,7 @@ func (s *Service) onlyNetwork(ctx context.Context, project string, how Networkin
 	if how == NoNetwork {
 		return nil, nil
 	}
-	all, err := s.networks.Networks(ctx, network.Owner(project), network.Query{Limit: 2})
+	all, err := s.networks.Networks(ctx, network.Owner(project), network.Query{Where: map[string][]string{"router:external": {"false"}}, Limit: 2})
 	switch {
 	case err != nil:
 		return nil, err

@@ -51,13 +51,14 @@ var (
 	slotsDesc      = desc("slots", "Slots that runs have, and those that runs wait in line for.", "pool", "state")
 	lineDesc       = desc("line_seconds_max", "How long the run has been in line that has waited for a slot for longest.", "pool")
 	serversDesc    = desc("servers", "Tenants' servers by state.", "state")
+	routersDesc    = desc("routers", "Routers that are up and connected, by whether a gateway serves them: served or unserved.", "state")
 	readDesc       = desc("database_up", "1 when the figures of the whole cloud could be read.")
 )
 
 // Describe names the metrics.
 func (c *Cloud) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{nodesDesc, heldDesc, powerDesc, pollLagDesc, runsDesc, overdueDesc, oldestDesc, queueDesc, queueLagDesc, nobodyDesc,
-		conductorsDesc, leasesDesc, slotsDesc, lineDesc, serversDesc, readDesc} {
+		conductorsDesc, leasesDesc, slotsDesc, lineDesc, serversDesc, routersDesc, readDesc} {
 		ch <- d
 	}
 }
@@ -154,7 +155,10 @@ func (r *reader) cloud(e *workflow.Engine) {
 		r.gauge(oldestDesc, age, w)
 	}
 	r.each(serversDesc, 1, "SELECT state AS a, '' AS b, count(*) AS n FROM server GROUP BY state")
-	r.each(leasesDesc, 0, "SELECT '' AS a, '' AS b, count(*) AS n FROM lease WHERE expires > 0 AND expires >= "+r.db.NowMillis())
+	r.each(leasesDesc, 0, "SELECT '' AS a, '' AS b, count(*) AS n FROM lease WHERE subject NOT LIKE 'router/%' AND expires > 0 AND expires >= "+r.db.NowMillis())
+	r.each(routersDesc, 1, `SELECT CASE WHEN EXISTS (SELECT 1 FROM lease WHERE lease.subject = 'router/' || router.id AND lease.expires >= `+r.db.NowMillis()+`)
+		THEN 'served' ELSE 'unserved' END AS a, '' AS b, count(*) AS n FROM router
+		WHERE admin_up AND EXISTS (SELECT 1 FROM port WHERE port.device_id = router.id) GROUP BY 1`)
 	r.each(slotsDesc, 2, "SELECT pool AS a, CASE WHEN granted_at > 0 THEN 'taken' ELSE 'waiting' END AS b, count(*) AS n FROM slot GROUP BY 1, 2")
 	for _, one := range r.rows("SELECT pool AS a, '' AS b, " + r.db.NowMillis() + " - min(asked_at) AS n FROM slot WHERE granted_at = 0 GROUP BY pool") {
 		r.gauge(lineDesc, float64(one.N)/1000, one.A)

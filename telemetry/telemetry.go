@@ -85,6 +85,15 @@ func (m *Metrics) Filters(behind func() (ports int, longest time.Duration)) {
 			func() float64 { _, longest := behind(); return longest.Seconds() }))
 }
 
+// Routers has told, when somebody asks, for how many routers this process forwards, and how many flows they remember.
+func (m *Metrics) Routers(figures func() (routers, flows int)) {
+	m.registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "hagane_gateway_routers", Help: "Routers that this process forwards for."},
+			func() float64 { routers, _ := figures(); return float64(routers) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "hagane_gateway_flows", Help: "Flows that left by routers' own addresses and are remembered by this process."},
+			func() float64 { _, flows := figures(); return float64(flows) }))
+}
+
 // Handler serves the metrics.
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 2})

@@ -29,6 +29,7 @@ func metricNames() []string {
 	m := NewMetrics("test")
 	m.Register(NewCloud(nil, nil))
 	m.Filters(func() (int, time.Duration) { return 0, 0 })
+	m.Routers(func() (int, int) { return 0, 0 })
 	ch := make(chan *prometheus.Desc)
 	go func() { m.registry.Describe(ch); close(ch) }()
 	var names []string

@@ -213,6 +213,19 @@ func (e *Engine) WithLease(ctx context.Context, subject string, h Holder, fn fun
 	return true, fn(e.under(ctx, l))
 }
 
+// Leased returns who holds the leases of subjects that begin with a prefix.
+func (e *Engine) Leased(ctx context.Context, prefix string) (map[string]Holder, error) {
+	var rows []Lease
+	if err := e.db.Read().NewRaw("SELECT subject, owner FROM lease WHERE expires > 0 AND subject LIKE ? AND expires >= "+e.db.NowMillis(), prefix+"%").Scan(ctx, &rows); err != nil {
+		return nil, fault.E(fault.Unavailable, "reading the leases", err)
+	}
+	out := map[string]Holder{}
+	for _, l := range rows {
+		out[l.Subject] = l.Owner
+	}
+	return out, nil
+}
+
 // orphanAge is how long past its time a run may be before someone looks whether anybody cares for it.
 const orphanAge = 2 * time.Second
 

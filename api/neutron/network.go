@@ -35,8 +35,8 @@ func (n *neutron) networkKind() kind[network.Network, networkBody] {
 
 func networkDoc(r *api.Request, nw network.Network) api.Object {
 	d := api.Object{"id": nw.ID, "name": nw.Name, "description": nw.Description, "admin_state_up": nw.AdminUp, "status": "ACTIVE",
-		"shared": sharedWith(r, nw.Shared, nw.ProjectID), "tenant_id": nw.ProjectID, "project_id": nw.ProjectID, "subnets": orEmpty(nw.Subnets),
-		"plane": nw.Plane, "tags": tags(nw.Tags, nw.Labels), "mtu": nw.MTU, "router:external": false, "port_security_enabled": nw.PortSecurity,
+		"shared": nw.Shared || !nw.External && sharedWith(r, false, nw.ProjectID), "tenant_id": nw.ProjectID, "project_id": nw.ProjectID, "subnets": orEmpty(nw.Subnets),
+		"plane": nw.Plane, "tags": tags(nw.Tags, nw.Labels), "mtu": nw.MTU, "router:external": nw.External, "port_security_enabled": nw.PortSecurity,
 		"ipv4_address_scope": orNull(nw.Scope4), "ipv6_address_scope": orNull(nw.Scope6),
 		"revision_number": nw.Revision, "created_at": api.Time(nw.CreatedAt), "updated_at": api.Time(nw.UpdatedAt)}
 	if r.Caller.Operator() {
@@ -59,16 +59,17 @@ func mayShare(r *api.Request, shared *bool) error {
 }
 
 func (b networkBody) apply(r *api.Request, nw *network.Network) error {
-	if b.External != nil && *b.External {
-		return fault.Field("router:external", "external networks are not served")
-	}
 	if err := mayShare(r, b.Shared); err != nil {
 		return err
+	}
+	if b.External != nil && *b.External != nw.External && !r.Caller.Operator() {
+		return fault.Errorf(fault.Denied, "only an operator may say what is an external network")
 	}
 	api.Set(&nw.Name, b.Name)
 	api.Set(&nw.Description, b.Description)
 	api.Set(&nw.AdminUp, b.AdminUp)
 	api.Set(&nw.Shared, b.Shared)
+	api.Set(&nw.External, b.External)
 	api.Set(&nw.Plane, b.Plane)
 	api.Set(&nw.MTU, (*int)(b.MTU))
 	api.Set(&nw.PortSecurity, b.PortSecurity)

@@ -21,7 +21,7 @@ func Dialect(s *network.Service) api.Dialect {
 	n := &neutron{s}
 	nets, subs, ports := n.networkKind(), n.subnetKind(), n.portKind()
 	pools, scopes, policies := n.poolKind(), n.scopeKind(), n.policyKind()
-	return api.Dialect{Prefix: Prefix, Error: Error, Routes: append(n.security(), []api.Route{
+	return api.Dialect{Prefix: Prefix, Error: Error, Routes: append(append(n.security(), n.layer3()...), []api.Route{
 		{"GET", "", api.Anyone, n.versions},
 		{"GET", "/v2.0", api.Anyone, n.version},
 		{"GET", "/v2.0/extensions", api.Authenticated, n.extensions},
@@ -160,7 +160,7 @@ func (n *neutron) version(w http.ResponseWriter, r *api.Request) error {
 	base := api.BaseURL(r.Request) + Prefix + "/v2.0/"
 	var res []api.Object
 	for _, c := range [][2]string{{"network", "networks"}, {"subnet", "subnets"}, {"port", "ports"}, {"subnetpool", "subnetpools"}, {"address_scope", "address-scopes"},
-		{"security_group", "security-groups"}, {"security_group_rule", "security-group-rules"}, {"address_group", "address-groups"}, {"rbac_policy", "rbac-policies"}} {
+		{"security_group", "security-groups"}, {"security_group_rule", "security-group-rules"}, {"address_group", "address-groups"}, {"rbac_policy", "rbac-policies"}, {"router", "routers"}, {"floatingip", "floatingips"}} {
 		res = append(res, api.Object{"name": c[0], "collection": c[1], "links": []api.Object{{"rel": "self", "href": base + c[1]}}})
 	}
 	return api.JSON(w, http.StatusOK, api.Object{"resources": res})

@@ -12,7 +12,6 @@ import (
 	"github.com/hagane-cloud/hagane/image"
 	"github.com/hagane-cloud/hagane/netboot"
 	"github.com/hagane-cloud/hagane/network"
-	"github.com/hagane-cloud/hagane/network/trunk"
 	"github.com/hagane-cloud/hagane/node"
 	"github.com/hagane-cloud/hagane/server"
 )
@@ -61,15 +60,14 @@ func agentAddress(d *db.DB) func(ctx context.Context, network, mac string) (neti
 // dhcpAgent serves every own network, and tenants' networks with servers: over the NICs of this host that are trunks to the switches or,
 // where it was given none, on every switch that it can plug itself into.
 type dhcpAgent struct {
-	trunks   map[string]*trunk.Trunk // by NIC
-	db       *db.DB
-	nodes    *node.Service
-	images   *image.Service
-	networks *network.Service
-	servers  *server.Service
-	files    netboot.Files
-	silent   bool
-	log      *slog.Logger
+	*uplinks
+	db      *db.DB
+	nodes   *node.Service
+	images  *image.Service
+	servers *server.Service
+	files   netboot.Files
+	silent  bool
+	log     *slog.Logger
 }
 
 // place is a network where we plug in, a NIC or a switch, and our address there.
@@ -90,7 +88,6 @@ const lookForSwitches = time.Second
 // run looks for where to serve, and serves there until ctx ends.
 func (a *dhcpAgent) run(ctx context.Context) error {
 	var wg sync.WaitGroup
-	defer a.closeTrunks()
 	defer wg.Wait()
 	known := map[string]bool{}
 	tenants := &tenantNetworks{dhcpAgent: a, serving: map[place]context.CancelFunc{}}

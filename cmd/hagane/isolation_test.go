@@ -200,7 +200,8 @@ func startIsolation(t *testing.T) *isolation {
 	must[any](c.testCloud, victim, "POST", "baremetal-server", "/os-keypairs", object{"keypair": object{"name": "victims-key"}})
 	c.ids["networks"], c.ids["images"], c.ids["servers"], c.ids["os-keypairs"] = g.network, g.image, s.Server.ID, "victims-key"
 	must[any](c.testCloud, victim, "POST", "network", "/v2.0/subnetpools", object{"subnetpool": object{"name": "p", "prefixes": []string{"10.30.0.0/16"}, "default_prefixlen": 24}})
-	for _, kind := range []string{"subnets", "ports", "security-groups", "security-group-rules", "subnetpools"} {
+	c.floating(victim, g.network, object{})
+	for _, kind := range []string{"subnets", "ports", "security-groups", "security-group-rules", "subnetpools", "routers", "floatingips"} {
 		var doc map[string][]struct{ ID string }
 		key := strings.ReplaceAll(kind, "-", "_")
 		if err := victim.Do(t.Context(), "GET", "network", "/v2.0/"+kind, nil, &doc); err != nil || len(doc[key]) == 0 {

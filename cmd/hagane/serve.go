@@ -39,7 +39,6 @@ import (
 	"github.com/hagane-cloud/hagane/idempotency"
 	"github.com/hagane-cloud/hagane/identity"
 	"github.com/hagane-cloud/hagane/image"
-	"github.com/hagane-cloud/hagane/netboot"
 	"github.com/hagane-cloud/hagane/network"
 	"github.com/hagane-cloud/hagane/network/trunk"
 	"github.com/hagane-cloud/hagane/node"
@@ -75,7 +74,7 @@ type serveOptions struct {
 const envDatabase = "HAGANE_DATABASE"
 
 // roles are what a process can do.
-var allRoles = []string{"api", "conductor", "dhcp"}
+var allRoles = []string{"api", "conductor", "dhcp", "gateway"}
 
 func serveCommand() *cobra.Command {
 	o := serveOptions{limits: api.DefaultLimits}
@@ -87,13 +86,13 @@ func serveCommand() *cobra.Command {
 	f.StringVar(&o.listen, "listen", "127.0.0.1:6385", "address of the API; port 0 takes a free one")
 	f.StringVar(&o.metrics, "metrics-listen", "", "address of /metrics, /healthz and /readyz, which need no token; port 0 takes a free one (default: none)")
 	f.StringVar(&o.database, "database", os.Getenv(envDatabase), "postgres://…; better given in "+envDatabase+", as everyone on the host can read a command line (default: SQLite in the data folder)")
-	f.StringSliceVar(&o.roles, "role", allRoles, "what this process does: api, conductor, dhcp")
+	f.StringSliceVar(&o.roles, "role", allRoles, "what this process does: api, conductor, dhcp, gateway")
 	f.StringVar(&o.group, "group", "", "conductor group (site, rack, vendor) whose nodes this conductor works on (default: the nodes that are in none)")
 	f.StringVar(&o.ramdisk, "ramdisk", "", "folder of the agent's ramdisk, made by hagane ramdisk build (default: boot in the data folder)")
 	f.StringVar(&o.ipxe, "ipxe", "/usr/lib/ipxe", "folder with undionly.kpxe and snponly.efi")
 	f.StringVar(&o.media, "media-url", "", "base URL by which BMCs reach the API to fetch virtual media (default: http:// and the listen address)")
 	f.BoolVar(&o.noDHCP, "no-dhcp", false, "answer no DHCP and TFTP on the cloud's own networks: all nodes boot the agent by virtual media")
-	f.StringSliceVar(&o.trunk, "trunk", nil, "NIC of this host that is a trunk to the switches, or NIC:VLAN with the VLAN of its untagged frames: DHCP, network boot and metadata are served over it (default: by the lab's switch)")
+	f.StringSliceVar(&o.trunk, "trunk", nil, "NIC of this host that is a trunk to the switches, or NIC:VLAN with the VLAN of its untagged frames: DHCP, network boot, metadata and routers are served over it (default: by the lab's switch)")
 	f.BoolVar(&o.noPeers, "no-image-peers", false, "have nodes take images from the cloud alone, and not from each other")
 	f.DurationVar(&o.agentWithin, "agent-within", 5*time.Minute, "how long a node may take to boot the agent before it is reset and told again")
 	f.StringVar(&o.region, "region", "region1", "name of the region in the catalog")
@@ -120,14 +119,14 @@ func (o *serveOptions) check() error {
 			return fault.Errorf(fault.Invalid, "there is no role %q; there are %s", r, strings.Join(allRoles, ", "))
 		}
 	}
-	if o.database == "" && len(o.roles) < len(allRoles) {
+	if o.database == "" && !(o.has("api") && o.has("conductor") && o.has("dhcp")) {
 		return fault.Errorf(fault.Invalid, "with SQLite one process has all roles; give --database postgres://… to spread them")
 	}
 	if _, ok := paces[o.pace]; !ok {
 		return fault.Errorf(fault.Invalid, "there is no pace %q; there are real and lab", o.pace)
 	}
-	if len(o.trunk) > 0 && !o.has("dhcp") {
-		return fault.Errorf(fault.Invalid, "--trunk is for the process that serves the networks: give it the role dhcp")
+	if len(o.trunk) > 0 && !o.has("dhcp") && !o.has("gateway") {
+		return fault.Errorf(fault.Invalid, "--trunk is for the process that serves the networks: give it the role dhcp, gateway or both")
 	}
 	if o.ramdisk == "" {
 		o.ramdisk = filepath.Join(o.data, "boot")
@@ -298,17 +297,12 @@ func (c *cloud) run(ctx context.Context) error {
 			return err
 		})
 	}
-	if c.o.has("dhcp") {
-		files := netboot.Files{Kernel: filepath.Join(c.o.ramdisk, "vmlinuz"), Initramfs: filepath.Join(c.o.ramdisk, "initramfs"),
-			BIOS: filepath.Join(c.o.ipxe, "undionly.kpxe"), UEFI: filepath.Join(c.o.ipxe, "snponly.efi")}
-		trunks, err := newTrunks(c.o.trunks, c.log)
-		if err != nil {
-			return err
-		}
-		a := &dhcpAgent{trunks: trunks, db: c.db, nodes: c.nodes, images: c.images, networks: c.networks, servers: c.servers, files: files, silent: c.o.noDHCP, log: c.log}
-		g.Go(func() error { return a.run(gctx) })
+	up, err := c.serveNetworks(gctx, g)
+	if err != nil {
+		return err
 	}
-	err := g.Wait()
+	defer up.close()
+	err = g.Wait()
 	if ctx.Err() != nil {
 		c.log.Info("stopped")
 		return nil

@@ -30,7 +30,7 @@ func (c *testCloud) keyPair(tenant *client.Cloud, name string) (ssh.Signer, stri
 }
 
 // TestTenantNetworkIsServed has a server boot from its tenant's network, where the firmware gets the port's address by DHCP,
-// and read its metadata there.
+// and read its metadata there; and be reached from an external network by a floating address.
 func TestTenantNetworkIsServed(t *testing.T) {
 	c := startCloud(t, "")
 	name := c.runLab(1).Nodes[0].Name
@@ -64,6 +64,13 @@ func TestTenantNetworkIsServed(t *testing.T) {
 	if got, err := way.run("metadata openstack/latest/network_data.json"); err != nil || !strings.Contains(got, "10.20.0.77") {
 		t.Errorf("network_data.json: %s, %v", got, err)
 	}
+	ports := must[struct{ Ports []struct{ ID string } }](c, tenant, "GET", "network", "/v2.0/ports?device_id="+s.Server.ID, nil)
+	outside, address := c.floating(tenant, g.network, object{"port_id": ports.Ports[0].ID})
+	in := c.dig(signer, c.vlan(outside), address, "203.0.113.250/24")
+	c.until(30*time.Second, "the server to be reached by its floating address", func() bool {
+		got, err := in.run("hostname")
+		return err == nil && got == "web\n"
+	})
 	if err := tenant.Do(t.Context(), "POST", "baremetal-server", "/servers/"+s.Server.ID+"/action", object{"boot_mode": object{"type": "HARD", "boot_mode": "PXE"}}, nil); err != nil {
 		t.Fatal(err)
 	}

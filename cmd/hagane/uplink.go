@@ -3,13 +3,20 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"io"
 	"log/slog"
 	"maps"
 	"net"
+	"path/filepath"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/hagane-cloud/hagane/fault"
+	"github.com/hagane-cloud/hagane/gateway"
 	"github.com/hagane-cloud/hagane/lab/netstack"
+	"github.com/hagane-cloud/hagane/netboot"
+	"github.com/hagane-cloud/hagane/network"
 	"github.com/hagane-cloud/hagane/network/fabric"
 	"github.com/hagane-cloud/hagane/network/trunk"
 )
@@ -42,12 +49,40 @@ func newTrunks(specs []trunk.Spec, log *slog.Logger) (map[string]*trunk.Trunk, e
 	return all, trunk.Rights()
 }
 
-// sockets returns where the agent plugs itself in: NICs, or else switches.
-func (a *dhcpAgent) sockets(ctx context.Context) ([]string, error) {
-	if len(a.trunks) > 0 {
-		return slices.Sorted(maps.Keys(a.trunks)), nil
+// uplinks are where this process plugs itself in: NICs of this host that are trunks to the switches or, where it was given none, every
+// switch that takes a cable.
+type uplinks struct {
+	trunks   map[string]*trunk.Trunk // by NIC
+	networks *network.Service
+}
+
+// serveNetworks begins to serve networks and forward between them, as the roles say, and returns what is to be closed after that.
+func (c *cloud) serveNetworks(ctx context.Context, g *errgroup.Group) (*uplinks, error) {
+	trunks, err := newTrunks(c.o.trunks, c.log)
+	if err != nil {
+		return nil, err
 	}
-	switches, err := a.networks.Switches(ctx)
+	up := &uplinks{trunks: trunks, networks: c.networks}
+	if c.o.has("gateway") {
+		a := gateway.NewAgent(gateway.Options{Routers: c.networks, Leases: c.engine, Plug: up.everywhere, Log: c.log})
+		c.metrics.Routers(a.Figures)
+		g.Go(func() error { return a.Run(ctx) })
+	}
+	if c.o.has("dhcp") {
+		files := netboot.Files{Kernel: filepath.Join(c.o.ramdisk, "vmlinuz"), Initramfs: filepath.Join(c.o.ramdisk, "initramfs"),
+			BIOS: filepath.Join(c.o.ipxe, "undionly.kpxe"), UEFI: filepath.Join(c.o.ipxe, "snponly.efi")}
+		a := &dhcpAgent{uplinks: up, db: c.db, nodes: c.nodes, images: c.images, servers: c.servers, files: files, silent: c.o.noDHCP, log: c.log}
+		g.Go(func() error { return a.run(ctx) })
+	}
+	return up, nil
+}
+
+// sockets returns where it plugs itself in: NICs, or else switches.
+func (u *uplinks) sockets(ctx context.Context) ([]string, error) {
+	if len(u.trunks) > 0 {
+		return slices.Sorted(maps.Keys(u.trunks)), nil
+	}
+	switches, err := u.networks.Switches(ctx)
 	var names []string
 	for _, sw := range switches {
 		names = append(names, sw.Name)
@@ -57,14 +92,22 @@ func (a *dhcpAgent) sockets(ctx context.Context) ([]string, error) {
 
 // plug plugs a host into a network; nil when the switch takes no cable.
 func (a *dhcpAgent) plug(ctx context.Context, p place) (*netstack.Host, error) {
+	cable, err := a.cable(ctx, p.at, p.vlan)
+	if err != nil || cable == nil {
+		return nil, err
+	}
 	if t := a.trunks[p.at]; t != nil {
-		cable, err := t.Uplink(ctx, p.vlan)
-		if err != nil {
-			return nil, err
-		}
 		return netstack.New(cable, netstack.Config{MAC: t.MAC(p.network), Addr: p.address, Verify: true})
 	}
-	d, err := a.networks.Driver(ctx, p.at)
+	return netstack.New(cable, netstack.Config{MAC: ownMAC(p.at, p.network), Addr: p.address})
+}
+
+// cable plugs into a VLAN at one place; nil when the switch takes no cable.
+func (u *uplinks) cable(ctx context.Context, at string, vlan int) (io.ReadWriteCloser, error) {
+	if t := u.trunks[at]; t != nil {
+		return t.Uplink(ctx, vlan)
+	}
+	d, err := u.networks.Driver(ctx, at)
 	if err != nil {
 		return nil, err
 	}
@@ -72,16 +115,37 @@ func (a *dhcpAgent) plug(ctx context.Context, p place) (*netstack.Host, error) {
 	if !ok {
 		return nil, nil
 	}
-	cable, err := up.Uplink(ctx, p.vlan)
+	return up.Uplink(ctx, vlan)
+}
+
+// everywhere plugs into a VLAN at every place, as routers do: who is on one may be at any of them.
+func (u *uplinks) everywhere(ctx context.Context, vlan int) ([]io.ReadWriteCloser, error) {
+	sockets, err := u.sockets(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return netstack.New(cable, netstack.Config{MAC: ownMAC(p.at, p.network), Addr: p.address})
+	var cables []io.ReadWriteCloser
+	for _, at := range sockets {
+		cable, err := u.cable(ctx, at, vlan)
+		if err != nil {
+			for _, c := range cables {
+				_ = c.Close()
+			}
+			return nil, err
+		}
+		if cable != nil {
+			cables = append(cables, cable)
+		}
+	}
+	if len(cables) == 0 {
+		return nil, fault.Errorf(fault.Unavailable, "no switch takes a cable of ours: give --trunk a NIC that leads to them")
+	}
+	return cables, nil
 }
 
-// closeTrunks ends what was opened on NICs.
-func (a *dhcpAgent) closeTrunks() {
-	for _, t := range a.trunks {
+// close ends what was opened on NICs.
+func (u *uplinks) close() {
+	for _, t := range u.trunks {
 		_ = t.Close() // nothing is served over it any more
 	}
 }

@@ -58,7 +58,7 @@ var _ fabric.Uplinker = (*Trunk)(nil)
 // New returns a trunk. It does not look at the NIC yet.
 func New(s Spec, log *slog.Logger) *Trunk { return &Trunk{Spec: s, log: log} }
 
-// Uplink returns a cable in a VLAN, of which there is one at a time. It ends when the NIC goes down or away, and then it is asked for anew:
+// Uplink returns a cable in a VLAN for one station; those of one VLAN reach each other. It ends when the NIC goes down or away, and then it is asked for anew:
 // until the NIC is back that is an Unavailable fault.
 func (t *Trunk) Uplink(_ context.Context, vlan int) (io.ReadWriteCloser, error) {
 	if vlan < 1 || vlan > fabric.MaxVLAN {

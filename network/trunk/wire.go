@@ -4,7 +4,9 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hagane-cloud/hagane/fault"
 	"github.com/hagane-cloud/hagane/lab/ether"
@@ -21,20 +23,27 @@ type wire struct {
 	wait   sync.WaitGroup
 
 	mu     sync.RWMutex
-	cables map[int]*cable // by VLAN; nil when the wire is lost
+	cables map[int][]*cable // by VLAN; nil when the wire is lost
 }
 
-// cable is one VLAN of a wire: the near end is its holder's.
+// cable is a way into one VLAN of a wire, of which there may be several, for one station each: the near end is its holder's.
 type cable struct {
 	net.Conn // the near end
 	far      net.Conn
-	in       *ether.Writer // frames from the NIC, on their way to the holder
+	in       *ether.Writer // frames from the NIC and from other cables, on their way to the holder
 	unplug   func()
+	station  atomic.Pointer[ether.MAC] // whose address the holder's frames have; nil before the first
+}
+
+// wants reports whether a frame may be for the cable's station.
+func (c *cable) wants(dst ether.MAC) bool {
+	station := c.station.Load()
+	return dst.Multicast() || station == nil || *station == dst
 }
 
 // newWire reads from a socket until it is broken, and says so.
 func newWire(s *socket, native int, told func(error)) *wire {
-	w := &wire{socket: s, native: native, told: told, cables: map[int]*cable{}}
+	w := &wire{socket: s, native: native, told: told, cables: map[int][]*cable{}}
 	w.wait.Go(func() { w.end(w.read()) })
 	return w
 }
@@ -52,13 +61,28 @@ func (w *wire) read() error {
 		if frame == nil || vlan == 0 {
 			continue
 		}
-		w.mu.RLock()
-		c := w.cables[vlan]
-		w.mu.RUnlock()
-		if c != nil {
-			c.in.DeliverNow(frame)
+		if len(frame) >= ether.HeaderLen {
+			w.hand(vlan, frame, nil)
 		}
 	}
+}
+
+// hand gives a frame to the cables of a VLAN that may want it, but for the one that it came by, and reports whether one of them is where it
+// belongs.
+func (w *wire) hand(vlan int, frame []byte, from *cable) (settled bool) {
+	dst := ether.Dst(frame)
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	for _, c := range w.cables[vlan] {
+		if c == from || !c.wants(dst) {
+			continue
+		}
+		c.in.DeliverNow(frame)
+		if station := c.station.Load(); station != nil && *station == dst {
+			return true
+		}
+	}
+	return false
 }
 
 // plug makes a cable in a VLAN.
@@ -67,17 +91,16 @@ func (w *wire) plug(vlan int) (io.ReadWriteCloser, error) {
 	c := &cable{Conn: near, far: far, in: ether.NewWriter(queueDepth)}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	switch {
-	case w.cables == nil:
+	if w.cables == nil {
 		return nil, fault.Errorf(fault.Unavailable, "the trunk was lost just now; it is tried again")
-	case w.cables[vlan] != nil:
-		return nil, fault.Errorf(fault.Conflict, "there is a cable in VLAN %d of the trunk already", vlan)
 	}
-	w.cables[vlan] = c
+	w.cables[vlan] = append(w.cables[vlan], c)
 	c.unplug = func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		if w.cables[vlan] == c {
+		if left := slices.DeleteFunc(w.cables[vlan], func(other *cable) bool { return other == c }); len(left) > 0 {
+			w.cables[vlan] = left
+		} else if w.cables != nil {
 			delete(w.cables, vlan)
 		}
 	}
@@ -94,7 +117,15 @@ func (w *wire) plug(vlan int) (io.ReadWriteCloser, error) {
 			if err != nil {
 				return
 			}
-			w.socket.send(tag, frame)
+			if len(frame) < ether.HeaderLen {
+				continue
+			}
+			if src := ether.Src(frame); c.station.Load() == nil || *c.station.Load() != src {
+				c.station.Store(&src)
+			}
+			if !w.hand(vlan, frame, c) {
+				w.socket.send(tag, frame)
+			}
 		}
 	})
 	return c, nil
@@ -133,7 +164,9 @@ func (w *wire) end(err error) {
 		w.told(err)
 	}
 	_ = w.socket.Close()
-	for _, c := range cables {
-		c.cut()
+	for _, all := range cables {
+		for _, c := range all {
+			c.cut()
+		}
 	}
 }
