@@ -1,6 +1,7 @@
 package ipmi
 
 import (
+	"errors"
 	"net"
 	"sync"
 )
@@ -38,6 +39,13 @@ func (l *line) Write(b []byte) (int, error) {
 	}
 	return l.Conn.Write(b)
 }
+
+// errOver is what a line says when it is closed, though it is. The library forgets a connection that closes well, and then falls over the
+// gap, or opens another one, when its goroutine that keeps the session alive is just asking. One that it keeps refuses to be written to.
+var errOver = errors.New("ipmi: the line is closed")
+
+// Close closes the socket, and returns errOver.
+func (l *line) Close() error { return errors.Join(errOver, l.Conn.Close()) }
 
 // dialer makes the line of one client.
 type dialer struct {
