@@ -102,6 +102,12 @@ func refused(err error) bool {
 	return says(err, refusals)
 }
 
+// unproven reports whether the user was taken, and only the BMC's last message in the handshake is not what it ought to be. A password that
+// is wrong was found out two messages before. Source: IPMI 2.0, 13.31.
+func unproven(err error) bool {
+	return strings.Contains(err.Error(), "validate rakp4 failed")
+}
+
 // deaf reports whether not even the question that needs no session was answered.
 func deaf(err error) bool {
 	return strings.Contains(err.Error(), "Get Channel Authentication Capabilities failed")
@@ -123,6 +129,8 @@ func explain(doing string, change bool, err error) error {
 		return err
 	case says(err, full):
 		return bmc.Fail(bmc.Failure{Class: bmc.SessionsFull, Code: "0x01", Err: err}, "%s: the BMC has no room for another session; those that were left open end by themselves after a minute", doing)
+	case unproven(err):
+		return bmc.Fail(bmc.Failure{Class: bmc.NotReady, Err: err}, "%s: the BMC's last proof of itself does not fit what it said before: it has restarted meanwhile, or it has a key of its own (KG), which has to be taken away", doing)
 	case refused(err):
 		return bmc.Fail(bmc.Failure{Class: bmc.Credentials, Err: err}, "%s: the BMC refuses the user name or password", doing)
 	case !silent(err):

@@ -95,8 +95,12 @@ const (
 	Control  Damage = "control"  // a byte order mark in front, a control character in the middle
 )
 
-// join adds the effects of a further rule where none of the kind is set yet.
+// join adds the effects of a further rule where none of the kind is set yet. What is refused by one rule is not carried out by another: a BMC that
+// says that it did not begin is believed.
 func (d *Decision) join(more Decision) {
+	if refused := d.Status != 0 || d.Code != "" || d.Sessions; refused && !d.Done {
+		more.Done = false
+	}
 	d.Slow, d.Status = first(d.Slow, more.Slow), first(d.Status, more.Status)
 	if d.Body == "" && d.Type == "" {
 		d.Body, d.Type = more.Body, more.Type

@@ -139,6 +139,13 @@ func TestEffectsJoin(t *testing.T) {
 	if d.Slow != 2*time.Second || !d.Nothing || d.Power != "off" || d.Revert != 3*time.Second || string(d.Merge) != `{"a": 1, "b": null}` {
 		t.Errorf("%+v", d)
 	}
+	for text, done := range map[string]bool{
+		"http * => status 503\nhttp * => done, drop": false, "http * => drop\nhttp * => done, drop": true, "http * => done, drop\nhttp * => status 503": true,
+	} {
+		if d := engine(t, text, 1).Decide(Exchange{Protocol: "redfish", Method: "POST", Target: "/"}); d.Done != done {
+			t.Errorf("%q: carried out: %v", text, d.Done)
+		}
+	}
 }
 
 func TestRestart(t *testing.T) {
