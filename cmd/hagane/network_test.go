@@ -60,7 +60,7 @@ func TestNetworkRefusals(t *testing.T) {
 		{c.admin, "PUT", "/quotas/x", object{"quota": object{"unicorn": 5}}, []string{"400", "Unrecognized attribute(s) 'unicorn'"}},
 		{c.admin, "PUT", "/quotas/x", object{"quota": object{"network": -2}}, []string{"400", "network"}},
 		{tenant, "PUT", "/networks/" + id + "/tags/x", nil, []string{"409", "TagConflict"}},
-		{tenant, "GET", "/routers", nil, []string{"404"}},
+		{tenant, "GET", "/trunks", nil, []string{"404"}},
 		{tenant, "GET", "/agents", nil, []string{"404"}},
 		{tenant, "GET", "/routers/x/tags", nil, []string{"404"}},
 		{tenant, "GET", "/network-ip-availabilities", nil, []string{"403", "PolicyNotAuthorized"}},
