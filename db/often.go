@@ -19,11 +19,8 @@ func (d *DB) Often(ctx context.Context, query string, args []any, into ...any) e
 		defer cancel()
 		return d.read.DB.QueryRowContext(ctx, numbered(query), args...).Scan(into...)
 	}
-	kept, err := d.prepared(query)
+	kept, err := d.prepared(ctx, query)
 	if err != nil {
-		return err
-	}
-	if err := ctx.Err(); err != nil {
 		return err
 	}
 	return kept.QueryRowContext(unwatched(ctx), args...).Scan(into...)
@@ -43,11 +40,8 @@ func (d *DB) ByID(ctx context.Context, into, id any) error {
 		}
 		kept, _ = d.often.LoadOrStore(table, "SELECT "+strings.Join(columns, ", ")+" FROM "+string(table.SQLName)+" WHERE "+string(table.PKs[0].SQLName)+" = ?")
 	}
-	stmt, err := d.prepared(kept.(string))
+	stmt, err := d.prepared(ctx, kept.(string))
 	if err != nil {
-		return err
-	}
-	if err := ctx.Err(); err != nil {
 		return err
 	}
 	rows, err := stmt.QueryContext(unwatched(ctx), id)
@@ -61,8 +55,11 @@ func (d *DB) ByID(ctx context.Context, into, id any) error {
 	return d.read.ScanRow(ctx, rows, into)
 }
 
-// prepared is a statement on SQLite, prepared once.
-func (d *DB) prepared(query string) (*sql.Stmt, error) {
+// prepared is a statement on SQLite, prepared once. Who has gone does not get it: it is asked without being watched.
+func (d *DB) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	kept, ok := d.often.Load(query)
 	if !ok {
 		made, err := d.read.DB.PrepareContext(context.Background(), query)
